@@ -1,0 +1,414 @@
+"""The contract: what a Component, a Transform and a Quantizer are (numcodecs' identity by configuration, scikit-learn's manners).
+
+    X (n, d) --fit--> codebook --encode--> codes (n, code_size) uint8 --decode--> X̂ (n, d)
+
+A subclass stores its parameters in `__init__` and writes `_fit`, `_encode`, `_decode`, `_state`, `_load`; input checks, blocks,
+progress, persistence and scoring come from here. `codeword.testing.check_quantizer` tests all of it for any subclass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword import checks, runtime
+from codeword.errors import FormatError, NotFittedError
+
+if TYPE_CHECKING:
+    from codeword.metrics import Distortion
+
+F32 = NDArray[np.float32]
+U8 = NDArray[np.uint8]
+State = dict[str, NDArray[Any]]
+METRICS = ("l2", "ip", "cosine")
+_BLOCK_ELEMENTS = 1 << 22
+Self = TypeVar("Self", bound="Component")
+
+
+class Component:
+    """Parameters, configuration and state: what every transform, quantizer and pipeline has.
+
+    The parameters are the arguments of `__init__`, which stores each under its own name and does nothing else; they are
+    checked by `fit`. Two components are equal if their configurations and states are.
+    """
+
+    id: ClassVar[str]
+    d: int | None = None
+    """Width of the rows it was fitted on; None before `fit`."""
+
+    @classmethod
+    def _parameters(cls) -> dict[str, Any]:
+        """Names of the constructor's arguments with their defaults (... where there is none)."""
+        code = cls.__init__.__code__  # type: ignore[misc]
+        names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+        defaults: dict[str, Any] = dict.fromkeys(names, ...)
+        positional = cls.__init__.__defaults__ or ()  # type: ignore[misc]
+        defaults.update(zip(code.co_varnames[code.co_argcount - len(positional) : code.co_argcount], positional, strict=True))
+        defaults.update(cls.__init__.__kwdefaults__ or {})  # type: ignore[misc]
+        return defaults
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The parameters by name; with `deep`, also those of nested components as ``name__parameter``."""
+        params = {name: getattr(self, name) for name in self._parameters()}
+        for name, value in list(params.items()) if deep else ():
+            if isinstance(value, Component):
+                params.update({f"{name}__{key}": v for key, v in value.get_params().items()})
+        return params
+
+    def set_params(self: Self, **params: Any) -> Self:
+        """Set parameters by name (``name__parameter`` for nested components); what was learned stays until `fit`.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter.
+        """
+        known = self._parameters()
+        for name, value in params.items():
+            head, _, tail = name.partition("__")
+            if head not in known:
+                raise ValueError(f"{type(self).__name__} has no parameter {head!r}; it has {', '.join(known) or 'none'}")
+            if tail:
+                getattr(self, head).set_params(**{tail: value})
+            else:
+                setattr(self, head, value)
+        return self
+
+    def clone(self: Self) -> Self:
+        """A new component with the same parameters, not fitted."""
+        params = {k: v.clone() if isinstance(v, Component) else v for k, v in self.get_params(deep=False).items()}
+        return type(self)(**params)
+
+    def __repr__(self) -> str:
+        defaults = self._parameters()
+        shown = []
+        for name, value in self.get_params(deep=False).items():
+            if defaults[name] is ...:
+                shown.append(repr(value))
+            elif not (value is defaults[name] or (type(value) is type(defaults[name]) and value == defaults[name])):
+                shown.append(f"{name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other) or not isinstance(other, Component):
+            return NotImplemented
+        if self.config() != other.config():
+            return False
+        if self.d is None:
+            return True
+        mine, theirs = self.state(), other.state()
+        return mine.keys() == theirs.keys() and all(np.array_equal(mine[k], theirs[k]) for k in mine)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    # Persistence
+
+    def config(self) -> dict[str, Any]:
+        """Identity as JSON: ``{"id": ..., "d": ..., "params": {...}}``."""
+        return {"id": self.id, "d": self.d, "params": {k: _plain(v) for k, v in self.get_params(deep=False).items()}}
+
+    def state(self) -> State:
+        """What was learned, as named arrays.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        """
+        self._check_fitted()
+        return self._state()
+
+    @classmethod
+    def from_config(cls: type[Self], config: Mapping[str, Any], state: Mapping[str, Any]) -> Self:
+        """Rebuild from `config()` and `state()`.
+
+        Raises
+        ------
+        FormatError
+            If the two do not describe an object of this class.
+        """
+        params, d = config.get("params"), config.get("d")
+        if not isinstance(params, Mapping) or not (d is None or type(d) is int and 0 < d <= checks.MAX_DIM):
+            raise FormatError(f"{cls.__name__}: 'params' must be a mapping and 'd' a width, got {params!r} and {d!r}")
+        try:
+            made = cls(**params)
+            made.d = d
+            if d is not None:
+                made._load(dict(state))
+        except (TypeError, KeyError, ValueError, IndexError, OverflowError) as e:
+            if isinstance(e, FormatError):
+                raise
+            raise FormatError(f"{cls.__name__}: configuration and arrays do not fit together: {e!r}") from e
+        return made
+
+    def _state(self) -> State:
+        return {}
+
+    def _load(self, state: State) -> None:
+        pass
+
+    def _check_fitted(self) -> None:
+        if self.d is None:
+            raise NotFittedError(f"{type(self).__name__} is not fitted; call fit(X) first, or load a fitted one")
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self.d is not None
+
+
+class Transform(Component):
+    """A map of rows in front of a quantizer, (n, d) to (n, d_out), whose inverse is affine: ``x̂ = A ŷ + offset``, A orthonormal.
+
+    Subclasses write `_fit`, `_forward`, `_inverse`, and `project` and `offset` where A or the offset is not trivial.
+    """
+
+    d_out: int | None = None
+    """Width of what `transform` returns; None before `fit`."""
+
+    def fit(self: Self, X: Any, sample_weight: Any = None) -> Self:
+        """Learn from rows `X` (n, d), optionally weighted."""
+        A = checks.training_rows(X, wide=True)
+        self._fit(A, checks.weights(sample_weight, len(A)))
+        self.d = A.shape[1]
+        return self
+
+    def transform(self, X: Any) -> F32:
+        """Map rows `X` (n, d) to float32 (n, d_out)."""
+        self._check_fitted()
+        return self._forward(checks.rows(X, d=self.d, wide=True, empty=True))
+
+    def inverse_transform(self, Y: Any) -> F32:
+        """Map rows `Y` (n, d_out) back to float32 (n, d)."""
+        self._check_fitted()
+        return self._inverse(checks.rows(Y, "Y", d=self.d_out, empty=True))
+
+    def fit_transform(self, X: Any, sample_weight: Any = None) -> F32:
+        """`fit`, then `transform`."""
+        return self.fit(X, sample_weight).transform(X)  # type: ignore[no-any-return, attr-defined]
+
+    @property
+    def offset(self) -> NDArray[np.float64] | None:
+        """The constant part (d,) of the inverse, or None where it is zero."""
+        return None
+
+    def project(self, Q: NDArray[Any]) -> NDArray[Any]:
+        """The linear part applied to queries: rows of ``Q A`` (q, d_out), for scoring codes without decoding them."""
+        return Q
+
+    def _fit(self, X: NDArray[Any], weight: F32 | None) -> None:
+        """Learn, and set `d_out`."""
+        raise NotImplementedError
+
+    def _forward(self, X: NDArray[Any]) -> F32:
+        raise NotImplementedError
+
+    def _inverse(self, Y: F32) -> F32:
+        raise NotImplementedError
+
+
+class Quantizer(Component):
+    """Learns a codebook, replaces rows by packed codes and codes by rows.
+
+    Subclasses write `_fit`, `_encode`, `_decode`, `code_size`, `_state` and `_load`; `_scorer` where codes can be scored
+    faster than by decoding them.
+    """
+
+    _spread: F32
+    _variance: NDArray[np.float64]
+
+    def fit(self: Self, X: Any, sample_weight: Any = None) -> Self:
+        """Learn from training rows.
+
+        Parameters
+        ----------
+        X : array_like (n, d), or iterable of row blocks (n_i, d)
+            See `codeword.checks` for the types accepted. Blocks are gathered in memory in their order.
+        sample_weight : array_like (n,), optional
+            Weight of each row, at least 0; rows of weight 0 do not count.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError, ValueError
+            For input that cannot be used; the message names the argument, what was expected, what came and the first bad row.
+        """
+        A = checks.training_rows(X)
+        weight = checks.weights(sample_weight, len(A))
+        spread, variance = column_statistics(A, weight)
+        self._fit(A, weight)  # type: ignore[attr-defined]
+        self._spread, self._variance = spread, variance  # type: ignore[attr-defined]
+        self.d = A.shape[1]
+        return self
+
+    def partial_fit(self: Self, X: Any) -> Self:
+        """Learn from the next block of rows (n, d), where the method allows it.
+
+        Raises
+        ------
+        TypeError
+            If this quantizer cannot learn from one block at a time.
+        """
+        raise TypeError(f"{type(self).__name__} cannot learn block by block; use fit, which also takes an iterable of blocks")
+
+    def encode(self, X: Any) -> U8:
+        """Replace rows `X` (n, d) by codes: uint8 (n, code_size), C-contiguous."""
+        self._check_fitted()
+        A = checks.to_array(X, "X")
+        checks.check_shape(A, "X", self.d, True)
+        out = np.empty((len(A), self.code_size), np.uint8)
+        for start, stop in self._blocks(len(A), "encode"):
+            block = checks.rows(A[start:stop], d=self.d, spread=self._spread, first=start)
+            out[start:stop] = self._encode(block)
+        return out
+
+    def decode(self, codes: Any) -> F32:
+        """Replace `codes` (n, code_size) by reconstructed rows: float32 (n, d).
+
+        Raises
+        ------
+        ValueError
+            For a wrong width, or a code that names no codeword (with its row).
+        """
+        self._check_fitted()
+        C = checks.codes(codes, self.code_size)
+        assert self.d is not None
+        out = np.empty((len(C), self.d), np.float32)
+        for start, stop in self._blocks(len(C), "decode"):
+            out[start:stop] = self._decode(C[start:stop])
+        return out
+
+    def scorer(self, queries: Any, metric: str = "l2") -> Any:
+        """An object that scores packed codes against a batch of queries, without decoding them where the method allows it.
+
+        Parameters
+        ----------
+        queries : array_like (q, d)
+        metric : {"l2", "ip", "cosine"}
+            Squared Euclidean distance; negative inner product; one minus cosine similarity. Smaller is closer.
+
+        Returns
+        -------
+        object with ``scores(codes (n, code_size)) -> float32 (q, n)``
+        """
+        self._check_fitted()
+        checks.choice(metric, "metric", METRICS)
+        Q = checks.rows(queries, "queries", d=self.d, spread=self._spread, empty=True)
+        return self._scorer(Q, metric)
+
+    def distortion(self, X: Any) -> Distortion:
+        """Measure encoding and decoding of rows `X` (n, d), against the variance of the training data.
+
+        Returns
+        -------
+        Distortion
+            mse, relative, snr_db, per_dimension, rate and the distance to the Gaussian reference.
+        """
+        from codeword.metrics import measure
+
+        self._check_fitted()
+        return measure(self, X)
+
+    @property
+    def code_size(self) -> int:
+        """Bytes per vector."""
+        raise NotImplementedError
+
+    @property
+    def rate(self) -> float:
+        """Bits per dimension of the codes, everything that is stored per vector counted."""
+        self._check_fitted()
+        assert self.d is not None
+        return 8 * self.code_size / self.d
+
+    @property
+    def model_bytes(self) -> int:
+        """Bytes of the learned arrays that decoding needs, stored once for all vectors."""
+        self._check_fitted()
+        return sum(a.nbytes for a in self._state().values())
+
+    def transform(self, X: Any) -> U8:
+        """The same as `encode`, for scikit-learn pipelines."""
+        return self.encode(X)
+
+    def inverse_transform(self, codes: Any) -> F32:
+        """The same as `decode`, for scikit-learn pipelines."""
+        return self.decode(codes)
+
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> U8:
+        """`fit`, then `encode`."""
+        return self.fit(X, sample_weight).encode(X)  # type: ignore[no-any-return, attr-defined]
+
+    def state(self) -> State:
+        self._check_fitted()
+        return {**self._state(), "column_spread": self._spread, "column_variance": self._variance}
+
+    @classmethod
+    def from_config(cls: type[Self], config: Mapping[str, Any], state: Mapping[str, Any]) -> Self:
+        made = super().from_config(config, state)  # type: ignore[misc]
+        if made.d is not None:
+            made._spread = array(state, "column_spread", np.float32, (made.d,))
+            made._variance = array(state, "column_variance", np.float64, (made.d,))
+        return made  # type: ignore[no-any-return]
+
+    # What a subclass writes
+
+    def _fit(self, X: F32, weight: F32 | None) -> None:
+        """Learn from checked rows; parameters are checked here too."""
+        raise NotImplementedError
+
+    def _encode(self, X: F32) -> U8:
+        """Codes of a checked block of rows."""
+        raise NotImplementedError
+
+    def _decode(self, codes: U8) -> F32:
+        """Rows of a checked block of codes."""
+        raise NotImplementedError
+
+    def _scorer(self, queries: F32, metric: str) -> Any:
+        from codeword.scorers import DecodingScorer
+
+        return DecodingScorer(self, queries, metric)
+
+    def _blocks(self, n: int, label: str) -> Iterator[tuple[int, int]]:
+        assert self.d is not None
+        return runtime.blocks(n, max(64, _BLOCK_ELEMENTS // self.d), f"{type(self).__name__}.{label}")
+
+
+def column_statistics(X: F32, weight: F32 | None) -> tuple[F32, NDArray[np.float64]]:
+    """Spread (maximum minus minimum, float32) and variance (float64) of each column of `X` (n, d); rows of weight 0 left out."""
+    from codeword.training.moments import ColumnMoments
+
+    used = X if weight is None else X[weight > 0]
+    spread = (used.max(0).astype(np.float64) - used.min(0)).astype(np.float32)
+    return spread, ColumnMoments.of(X, weight).variance
+
+
+def array(state: Mapping[str, Any], name: str, dtype: Any, shape: tuple[int | None, ...]) -> NDArray[Any]:
+    """The array `name` of a loaded state, or FormatError where it is missing or not of this dtype and shape (None: any size)."""
+    if name not in state:
+        raise FormatError(f"array {name!r} is missing")
+    A = np.asarray(state[name])
+    fits = A.ndim == len(shape) and all(want is None or want == got for want, got in zip(shape, A.shape, strict=True))
+    if A.dtype != np.dtype(dtype) or not fits:
+        raise FormatError(f"array {name!r}: expected {np.dtype(dtype)} {shape}, got {A.dtype} {A.shape}")
+    if A.dtype.kind == "f" and not np.isfinite(A).all():
+        raise FormatError(f"array {name!r}: expected finite numbers")
+    return np.ascontiguousarray(A)
+
+
+def _plain(value: Any) -> Any:
+    """A parameter as JSON knows it."""
+    if isinstance(value, Component):
+        return value.config()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value
