@@ -1,0 +1,15 @@
+// The module codeword._native. Bindings check dtype and shape, drop the GIL and call native/core; they are one file a
+// family. An unusable CODEWORD_ISA or CODEWORD_THREADS makes the import fail with an ImportError that says why.
+#include "bind.h"
+
+#include "dispatch.h"
+#include "pool.h"
+
+NB_MODULE(_native, m) {
+  m.doc() = "Kernels of codeword and the loops over them. Private: the public functions check their arguments.";
+  codeword::choose_isa();
+  codeword::choose_threads();
+  codeword::bind_runtime(m);
+  codeword::bind_bits(m);
+  codeword::bind_hadamard(m);
+}
