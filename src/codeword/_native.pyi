@@ -1,0 +1,46 @@
+"""
+Kernels of codeword and the loops over them. Private: the public functions check their arguments.
+"""
+
+from typing import Annotated
+
+import numpy
+from numpy.typing import NDArray
+
+
+def isa() -> str:
+    """Name of the active ISA."""
+
+def available_isas() -> list[str]:
+    """ISAs that this machine runs, from the oldest to the newest."""
+
+def set_isa(name: str) -> None:
+    """Make an available ISA the active one."""
+
+def kernel_names() -> list[str]:
+    """Names of all kernels."""
+
+def threads() -> int:
+    """Number of threads that native code may use."""
+
+def set_threads(n: int) -> None:
+    """Set the number of threads, from 1 to 1024."""
+
+def available_cpus() -> int:
+    """CPUs in the affinity mask, within the quota of the control group."""
+
+def crc32c(data: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], crc: int = 0) -> int:
+    """CRC-32C of a uint8 array, continued from `crc`."""
+
+def pack_bits(indices: Annotated[NDArray[numpy.uint32], dict(shape=(None, None), order='C', device='cpu', writable=False)], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu')]:
+    """
+    Pack the low bits[j] bits of column j of `indices` (n, m) uint32 into (n, code_size) uint8.
+    """
+
+def unpack_bits(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.uint32], dict(shape=(None, None), order='C', device='cpu')]:
+    """Inverse of pack_bits: (n, code_size) uint8 to (n, m) uint32."""
+
+def hadamard(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]) -> None:
+    """
+    Walsh-Hadamard transform of the rows of a (n, 2^p) float32 array, in place, unnormalised.
+    """
