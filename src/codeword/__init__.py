@@ -1,3 +1,72 @@
-"""Vector quantization: learn a codebook, replace vectors by short codes, search and decode the codes."""
+"""Vector quantization: learn a codebook, replace vectors by short codes, and put the codes to work.
+
+    X (n, d) --fit--> codebook --encode--> codes (n, code_size) uint8 --decode--> X̂ (n, d)
+                                              |
+                                              +--scan(queries)--> ids, distances      (never decoded)
+
+Names are imported when they are first used, so that ``import codeword`` costs little more than ``import numpy``.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from codeword.errors import FormatError as FormatError
+    from codeword.errors import NotFittedError as NotFittedError
+    from codeword.errors import UnknownQuantizerError as UnknownQuantizerError
+    from codeword.io import load as load
+    from codeword.io import save as save
+    from codeword.metrics import Distortion as Distortion
+    from codeword.metrics import distortion as distortion
+    from codeword.metrics import recall as recall
+    from codeword.pipeline import Pipeline as Pipeline
+    from codeword.quantizers.product import ProductQuantizer as ProductQuantizer
+    from codeword.quantizers.scalar import ScalarQuantizer as ScalarQuantizer
+    from codeword.quantizers.vector import VectorQuantizer as VectorQuantizer
+    from codeword.runtime import isa as isa
+    from codeword.runtime import set_threads as set_threads
+    from codeword.search.index import Index as Index
+    from codeword.search.index import open_index as open_index
+    from codeword.transforms.center import Center as Center
+    from codeword.transforms.klt import KLT as KLT
+    from codeword.transforms.normalize import Normalize as Normalize
+    from codeword.transforms.rotation import Rotation as Rotation
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "Center": "transforms.center",
+    "Distortion": "metrics",
+    "FormatError": "errors",
+    "Index": "search.index",
+    "KLT": "transforms.klt",
+    "Normalize": "transforms.normalize",
+    "NotFittedError": "errors",
+    "Pipeline": "pipeline",
+    "ProductQuantizer": "quantizers.product",
+    "Rotation": "transforms.rotation",
+    "ScalarQuantizer": "quantizers.scalar",
+    "UnknownQuantizerError": "errors",
+    "VectorQuantizer": "quantizers.vector",
+    "distortion": "metrics",
+    "isa": "runtime",
+    "load": "io",
+    "open_index": "search.index",
+    "recall": "metrics",
+    "save": "io",
+    "set_threads": "runtime",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _HOME:
+        value = getattr(import_module(f"codeword.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'codeword' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

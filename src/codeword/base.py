@@ -161,7 +161,8 @@ class Component:
 class Transform(Component):
     """A map of rows in front of a quantizer, (n, d) to (n, d_out), whose inverse is affine: ``x̂ = A ŷ + offset``, A orthonormal.
 
-    Subclasses write `_fit`, `_forward`, `_inverse`, and `project` and `offset` where A or the offset is not trivial.
+    Subclasses write `_fit`, `_forward`, `_inverse`, and `project`, `lift`
+    and `offset` where A or the offset is not trivial.
     """
 
     d_out: int | None = None
@@ -196,6 +197,10 @@ class Transform(Component):
     def project(self, Q: NDArray[Any]) -> NDArray[Any]:
         """The linear part applied to queries: rows of ``Q A`` (q, d_out), for scoring codes without decoding them."""
         return Q
+
+    def lift(self, Y: NDArray[Any]) -> NDArray[Any]:
+        """The linear part of the inverse: rows of ``Y Aᵀ`` (n, d) for rows `Y` (n, d_out), the offset left out."""
+        return Y
 
     def _fit(self, X: NDArray[Any], weight: F32 | None) -> None:
         """Learn, and set `d_out`."""

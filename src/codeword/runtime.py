@@ -41,6 +41,8 @@ def available_isas() -> list[str]:
 class Progress:
     """Progress of a long job on standard error: a Rich bar with rate and time left, only on a terminal, only after two seconds.
 
+    A job inside a job that shows progress has an empty label and shows nothing.
+
     Examples
     --------
     >>> with Progress("encode", 10) as progress:
@@ -65,7 +67,7 @@ class Progress:
         """Say that `amount` more is done."""
         self.done += amount
         if self._bar is None:
-            if time.monotonic() - self._start < _SECONDS_BEFORE_PROGRESS or not sys.stderr.isatty():
+            if not self.label or time.monotonic() - self._start < _SECONDS_BEFORE_PROGRESS or not sys.stderr.isatty():
                 return
             self._show()
         self._bar.update(self._task, completed=self.done, note=note, rate=f"{self._rate():,.0f} {self.unit}/s")

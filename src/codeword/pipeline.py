@@ -1,0 +1,228 @@
+"""Transforms in front of a quantizer, itself a Quantizer.
+
+    X (n, d) --transforms--> Y (n, d_out) --quantizer--> codes --quantizer--> Ŷ --inverse transforms--> X̂
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword import checks, registry
+from codeword.base import F32, METRICS, U8, Quantizer, State, Transform, array, column_statistics
+from codeword.errors import FormatError
+
+
+@registry.register("pipeline")
+class Pipeline(Quantizer):
+    """A list of transforms, then a quantizer.
+
+    Parameters
+    ----------
+    transforms : sequence of Transform
+        Applied in order. Float64 input reaches them in float64, so that `Center` or `KLT` in front subtracts the mean before
+        anything is rounded to float32.
+    quantizer : Quantizer
+        Codes what comes out of the last transform.
+
+    Examples
+    --------
+    >>> import numpy as np, codeword as cw
+    >>> X = 1e9 + np.random.default_rng(0).normal(size=(1000, 16))
+    >>> pq = cw.Pipeline([cw.Center(), cw.Rotation(seed=1)], cw.ProductQuantizer(4, bits=4)).fit(X)
+    >>> pq.encode(X).shape
+    (1000, 2)
+    """
+
+    def __init__(self, transforms: Any, quantizer: Quantizer) -> None:
+        self.transforms = transforms
+        self.quantizer = quantizer
+
+    def fit(self, X: Any, sample_weight: Any = None) -> Pipeline:
+        """Fit each transform on what the ones before it return, then the quantizer; see `Quantizer.fit`."""
+        self._check_parts()
+        A = checks.training_rows(X, wide=True)
+        weight = checks.weights(sample_weight, len(A))
+        d = A.shape[1]
+        spread, variance = column_statistics(A, weight)
+        for transform in self.transforms:
+            A = transform.fit(A, weight).transform(A)
+        self.quantizer.fit(A, weight)
+        self._spread, self._variance, self.d = spread, variance, d
+        return self
+
+    def partial_fit(self, X: Any) -> Pipeline:
+        """Fit the transforms on the first block (n, d), then pass every block on to the quantizer's `partial_fit`."""
+        self._check_parts()
+        A = checks.training_rows(X, wide=True)
+        fitted = all(t.d is not None for t in self.transforms)
+        spread, variance = column_statistics(A, None)
+        d = A.shape[1]
+        for transform in self.transforms:
+            A = (transform if fitted else transform.fit(A)).transform(A)
+        self.quantizer.partial_fit(A)
+        if not fitted or not hasattr(self, "_spread"):
+            self._spread, self._variance = spread, variance
+        self.d = d if self.quantizer.d is not None else None
+        return self
+
+    def encode(self, X: Any) -> U8:
+        self._check_fitted()
+        A = checks.to_array(X, "X")
+        checks.check_shape(A, "X", self.d, True)
+        out = np.empty((len(A), self.code_size), np.uint8)
+        for start, stop in self._blocks(len(A), "encode"):
+            block = checks.rows(A[start:stop], d=self.d, wide=True, first=start)
+            if not self.transforms and block.dtype == np.float64:
+                block = checks.narrow(block, "X", self._spread, start)
+            for transform in self.transforms:
+                block = transform._forward(block)
+            out[start:stop] = self.quantizer._encode(block)
+        return out
+
+    def indices(self, codes: Any) -> NDArray[np.uint32]:
+        """Codeword numbers of `codes`: see the quantizer's `indices`."""
+        return self.quantizer.indices(codes)  # type: ignore[attr-defined, no-any-return]
+
+    def scorer(self, queries: Any, metric: str = "l2") -> Any:
+        self._check_fitted()
+        checks.choice(metric, "metric", METRICS)
+        return PipelineScorer(self, checks.rows(queries, "queries", d=self.d, wide=True, empty=True), metric)
+
+    @property
+    def code_size(self) -> int:
+        return self.quantizer.code_size
+
+    @property
+    def model_bytes(self) -> int:
+        self._check_fitted()
+        return self.quantizer.model_bytes + sum(a.nbytes for t in self.transforms for a in t._state().values())
+
+    def config(self) -> dict[str, Any]:
+        parts = [t.config() for t in self.transforms]
+        return {"id": self.id, "d": self.d, "transforms": parts, "quantizer": self.quantizer.config()}
+
+    def state(self) -> State:
+        self._check_fitted()
+        named = [(f"transforms.{i}", t) for i, t in enumerate(self.transforms)] + [("quantizer", self.quantizer)]
+        state = {f"{prefix}.{key}": a for prefix, part in named for key, a in part.state().items()}
+        return {**state, "column_spread": self._spread, "column_variance": self._variance}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], state: Mapping[str, Any]) -> Pipeline:
+        d, parts = config.get("d"), config.get("transforms")
+        if not isinstance(parts, list) or not (d is None or type(d) is int and 0 < d <= checks.MAX_DIM):
+            raise FormatError(f"Pipeline: 'transforms' must be a list and 'd' a width, got {parts!r} and {d!r}")
+
+        def part(prefix: str, config: Any) -> Any:
+            inner = {k[len(prefix) + 1 :]: v for k, v in state.items() if k.startswith(prefix + ".")}
+            return registry.from_config(config, inner)
+
+        made = cls([part(f"transforms.{i}", c) for i, c in enumerate(parts)], part("quantizer", config.get("quantizer")))
+        try:
+            made._check_parts()
+        except TypeError as e:
+            raise FormatError(f"Pipeline: {e}") from e
+        if d is not None:
+            made._check_widths(d)
+            made._spread = array(state, "column_spread", np.float32, (d,))
+            made._variance = array(state, "column_variance", np.float64, (d,))
+        made.d = d
+        return made
+
+    def clone(self) -> Pipeline:
+        return type(self)([t.clone() for t in self.transforms], self.quantizer.clone())
+
+    def _decode(self, codes: U8) -> F32:
+        Y = self.quantizer._decode(codes)
+        for transform in reversed(self.transforms):
+            Y = transform._inverse(Y)
+        return Y
+
+    def _state(self) -> State:
+        return {k: v for k, v in self.state().items() if not k.startswith("column_")}
+
+    def _check_parts(self) -> None:
+        if not isinstance(self.transforms, (list, tuple)) or not all(isinstance(t, Transform) for t in self.transforms):
+            raise TypeError(f"transforms: expected a list of transforms, got {self.transforms!r}")
+        if not isinstance(self.quantizer, Quantizer):
+            raise TypeError(f"quantizer: expected a quantizer, got {self.quantizer!r}")
+
+    def _check_widths(self, d: int) -> None:
+        width: int | None = d
+        for part in self.transforms:
+            if part.d != width or part.d_out is None:
+                raise FormatError(f"Pipeline: {part!r} was fitted on width {part.d}, expected {width}")
+            width = part.d_out
+        if self.quantizer.d != width:
+            raise FormatError(f"Pipeline: {self.quantizer!r} was fitted on width {self.quantizer.d}, expected {width}")
+
+
+class PipelineScorer:
+    """Scores of the quantizer behind the transforms: ``x̂ = A ŷ + b`` with orthonormal A, so queries are moved, codes are not.
+
+    l2: ``|q - x̂|² = |Aᵀ(q - b) - ŷ|² + |q - b|² - |Aᵀ(q - b)|²``. ip: ``<q, x̂> = <Aᵀq, ŷ> + <q, b>``.
+    cosine: the two, and ``|x̂|² = |ŷ|² + 2 <Aᵀb, ŷ> + |b|²`` from the same codes.
+    """
+
+    def __init__(self, pipeline: Pipeline, queries: NDArray[Any], metric: str) -> None:
+        self.metric = metric
+        Q = queries.astype(np.float64)
+        d = Q.shape[1]
+        b = _affine_offset(pipeline.transforms, d)
+        if metric == "l2":
+            moved = _project(pipeline.transforms, Q - b)
+            self._constant = _squares(Q - b) - _squares(moved) if moved.shape[1] < d else np.zeros(len(Q))
+            self._inner = pipeline.quantizer._scorer(moved.astype(np.float32), "l2")
+            return
+        self._constant = -_dots(Q, b)
+        moved = _project(pipeline.transforms, Q).astype(np.float32)
+        if metric == "ip":
+            self._inner = pipeline.quantizer._scorer(moved, "ip")
+            return
+        self._norms = np.sqrt(_squares(Q))
+        self._offset_square = float(_squares(b[None])[0])
+        along = _project(pipeline.transforms, b[None]).astype(np.float32)
+        self._inner = pipeline.quantizer._scorer(np.concatenate([moved, along]), "ip")
+        self._lengths = pipeline.quantizer._scorer(np.zeros((1, moved.shape[1]), np.float32), "l2")
+
+    def scores(self, codes: U8) -> F32:
+        """Distances float32 (q, n) of `codes` (n, code_size); smaller is closer."""
+        inner = self._inner.scores(codes)
+        if self.metric != "cosine":
+            if not self._constant.any():
+                return inner  # type: ignore[no-any-return]
+            return (inner + self._constant[:, None]).astype(np.float32)
+        ip = -(inner[:-1] + self._constant[:, None])
+        square = self._lengths.scores(codes)[0] - 2.0 * inner[-1] + self._offset_square
+        lengths = np.sqrt(np.maximum(square, 0.0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cosine = ip / (self._norms[:, None] * lengths)
+        return np.where(np.isfinite(cosine), 1.0 - np.clip(cosine, -1.0, 1.0), 1.0).astype(np.float32)
+
+
+def _affine_offset(transforms: Any, d: int) -> NDArray[np.float64]:
+    """b of ``x̂ = A ŷ + b`` for the whole chain: ``b = A_1 (A_2 (... + b_2)) + b_1``."""
+    b = np.zeros(transforms[-1].d_out if transforms else d)
+    for transform in reversed(transforms):
+        b = transform.lift(b[None])[0].astype(np.float64)
+        if transform.offset is not None:
+            b = b + transform.offset
+    return b
+
+
+def _project(transforms: Any, Q: NDArray[np.float64]) -> NDArray[np.float64]:
+    for transform in transforms:
+        Q = transform.project(Q).astype(np.float64)
+    return Q
+
+
+def _squares(A: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.add.accumulate(A * A, axis=1)[:, -1] if A.shape[1] else np.zeros(len(A))
+
+
+def _dots(A: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.add.accumulate(A * b, axis=1)[:, -1] if A.shape[1] else np.zeros(len(A))

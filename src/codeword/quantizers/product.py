@@ -1,0 +1,118 @@
+"""ProductQuantizer: a row is cut into m pieces, each with a codebook of its own.
+
+    x (d,) --cut--> m pieces --argmin |piece - c|²--> m numbers of `bits` bits, packed --codebooks--> x̂ (d,)
+
+Source: Jégou, Douze & Schmid 2011, "Product quantization for nearest neighbor search".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword import checks, codes, registry, runtime
+from codeword.base import F32, U8, Quantizer, State, array
+from codeword.training import kmeans
+from codeword.training.nearest import nearest, pack
+
+LARGEST_M = 1 << 16
+
+
+@registry.register("product")
+class ProductQuantizer(Quantizer):
+    """m codebooks of 2**bits codewords, one for each piece of a row.
+
+    Parameters
+    ----------
+    m : int
+        Pieces, 1 to d. Where m does not divide d, the first ``d % m`` pieces are one dimension longer.
+    bits : int
+        Bits of each piece's number, 1 to 16. Training needs at least 2**bits rows.
+    seeding, max_iter, tol, seed
+        As in `VectorQuantizer`, for each piece.
+
+    Attributes
+    ----------
+    codebooks : list of m ndarrays (2**bits, dsub) float32
+    training_ : list of kmeans.Training
+        One for each piece; only after `fit` (not stored in files).
+
+    Examples
+    --------
+    >>> import numpy as np, codeword as cw
+    >>> X = np.random.default_rng(0).normal(size=(2000, 10)).astype("f4")
+    >>> pq = cw.ProductQuantizer(4, bits=4).fit(X)
+    >>> [c.shape for c in pq.codebooks]
+    [(16, 3), (16, 3), (16, 2), (16, 2)]
+    >>> pq.encode(X).shape, pq.rate
+    ((2000, 2), 1.6)
+    """
+
+    codebooks: list[F32]
+
+    def __init__(
+        self, m: int, bits: int = 8, *, seeding: str = "kmeans++", max_iter: int = 25, tol: float = 1e-4, seed: int = 0
+    ) -> None:
+        self.m = m
+        self.bits = bits
+        self.seeding = seeding
+        self.max_iter = max_iter
+        self.tol = tol
+        self.seed = seed
+
+    def indices(self, codes_: Any) -> NDArray[np.uint32]:
+        """Codeword numbers (n, m) of packed codes (n, code_size)."""
+        self._check_fitted()
+        return codes.unpack(checks.codes(codes_, self.code_size), self._bits())
+
+    @property
+    def code_size(self) -> int:
+        return codes.size(self._bits())
+
+    def _k(self) -> int:
+        return 1 << checks.integer(self.bits, "bits", 1, 16)
+
+    def _bits(self) -> NDArray[np.uint8]:
+        self._k()
+        return np.full(checks.integer(self.m, "m", 1, LARGEST_M), self.bits, np.uint8)
+
+    def _pieces(self, d: int) -> list[tuple[int, int]]:
+        """Column ranges (start, stop) of the m pieces of a row of width d."""
+        m = checks.integer(self.m, "m", 1, LARGEST_M)
+        if m > d:
+            raise ValueError(f"m: expected at most d = {d} pieces, got {m}")
+        widths = [d // m + (i < d % m) for i in range(m)]
+        ends = np.cumsum(widths)
+        return [(int(end) - width, int(end)) for end, width in zip(ends, widths, strict=True)]
+
+    def _fit(self, X: F32, weight: F32 | None) -> None:
+        k, pieces = self._k(), self._pieces(X.shape[1])
+        settings = kmeans.Settings.checked(k, self.seeding, self.max_iter, self.tol, self.seed, k)
+        self.training_ = []
+        with runtime.Progress("ProductQuantizer.fit", len(pieces), "pieces") as progress:
+            for start, stop in pieces:
+                self.training_.append(kmeans.train(np.ascontiguousarray(X[:, start:stop]), settings, weight, ""))
+                progress.advance(1)
+        self._set([t.codebook for t in self.training_])
+
+    def _set(self, codebooks: list[F32]) -> None:
+        self.codebooks = codebooks
+        self._packed = pack(codebooks)
+
+    def _encode(self, X: F32) -> U8:
+        labels, _ = nearest(X, self._packed, 2 * self._k() * X.shape[1])
+        return codes.pack(labels, self._bits())
+
+    def _decode(self, codes_: U8) -> F32:
+        indices = codes.unpack(codes_, self._bits())
+        return np.concatenate([c[indices[:, i]] for i, c in enumerate(self.codebooks)], axis=1)
+
+    def _state(self) -> State:
+        return {"codebooks": np.concatenate(self.codebooks, axis=1)}
+
+    def _load(self, state: State) -> None:
+        assert self.d is not None
+        whole = array(state, "codebooks", np.float32, (self._k(), self.d))
+        self._set([np.ascontiguousarray(whole[:, start:stop]) for start, stop in self._pieces(self.d)])

@@ -1,0 +1,169 @@
+"""VectorQuantizer: one codebook for whole rows (k-means / LBG).
+
+    x (d,) --argmin |x - c|²--> codeword number, ceil(log2(k)) bits, in whole bytes --codebook--> x̂ (d,)
+
+Source: Linde, Buzo & Gray 1980; Lloyd 1982. Training is `codeword.training.kmeans`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword import checks, codes, registry
+from codeword.base import F32, U8, Quantizer, State, array
+from codeword.training import kmeans
+from codeword.training.nearest import nearest, pack
+
+LARGEST_K = 1 << 30
+
+
+@registry.register("vector")
+class VectorQuantizer(Quantizer):
+    """A codebook of k codewords; a row's code is the number of the nearest one, ties to the lowest.
+
+    Parameters
+    ----------
+    k : int
+        Codewords, 1 to 2**30. Training needs at least k rows; 39 k and more train well (`training_` tells).
+    seeding : {"kmeans++", "random", "lbg"}
+        First codebook: D² sampling (Arthur & Vassilvitskii 2007), random rows, or splitting (Linde, Buzo & Gray 1980). The
+        farthest 1 % of rows from the median are never drawn, so outliers cannot waste codewords; all rows count afterwards.
+    max_iter : int
+        Most passes over the data.
+    tol : float
+        Stop when a pass lowers the distortion by at most this share.
+    seed : int
+        Same seed, same data: same codebook, for any threads, blocks and instruction set.
+
+    Attributes
+    ----------
+    codebook : ndarray (k, d) float32
+    counts : ndarray (k,) float64
+        Weight of the training rows in each cell; 0 is a dead codeword. `partial_fit` goes on from it.
+    training_ : kmeans.Training
+        History of the distortion, repaired cells, convergence; only after `fit` (not stored in files).
+
+    Examples
+    --------
+    >>> import numpy as np, codeword as cw
+    >>> X = np.random.default_rng(0).normal(size=(2000, 8)).astype("f4")
+    >>> vq = cw.VectorQuantizer(64).fit(X)
+    >>> codes = vq.encode(X)
+    >>> codes.shape, vq.rate
+    ((2000, 1), 1.0)
+    >>> round(vq.distortion(X).relative, 1)
+    0.4
+    """
+
+    codebook: F32
+    counts: NDArray[np.float64]
+
+    def __init__(self, k: int, *, seeding: str = "kmeans++", max_iter: int = 25, tol: float = 1e-4, seed: int = 0) -> None:
+        self.k = k
+        self.seeding = seeding
+        self.max_iter = max_iter
+        self.tol = tol
+        self.seed = seed
+
+    @classmethod
+    def from_codebook(cls, codebook: Any) -> VectorQuantizer:
+        """A fitted quantizer with a given codebook (k, d), of which the codewords count as the training data."""
+        C = checks.rows(codebook, "codebook")
+        made = cls(len(C))
+        made._set(C, np.ones(len(C)))
+        made._spread = (C.max(0).astype(np.float64) - C.min(0)).astype(np.float32)
+        made._variance = C.var(0, dtype=np.float64)
+        return made
+
+    def partial_fit(self, X: Any) -> VectorQuantizer:
+        """Learn from the next block of rows (n, d): each codeword moves to the mean of all the rows it ever took.
+
+        Rows are gathered until there are at least 4 k of them, then a first codebook is fitted on those; blocks after that are
+        assigned once and averaged in (MacQueen 1967, a block at a time).
+        """
+        if self.d is None:
+            gathered = [*getattr(self, "_gathered", []), checks.rows(X, d=self._gathered_width())]
+            self._gathered = gathered
+            if sum(map(len, gathered)) >= 4 * self._settings().k:
+                self._gathered = []
+                self.fit(np.concatenate(gathered))
+            return self
+        A = checks.rows(X, d=self.d, spread=self._spread)
+        self._average_in(A)
+        return self
+
+    def indices(self, codes_: Any) -> NDArray[np.uint32]:
+        """Codeword numbers (n, 1) of packed codes (n, code_size)."""
+        self._check_fitted()
+        return codes.unpack(checks.codes(codes_, self.code_size), self._bits())
+
+    @property
+    def code_size(self) -> int:
+        return max(1, codes.size(self._bits()))
+
+    @property
+    def model_bytes(self) -> int:
+        self._check_fitted()
+        return self.codebook.nbytes
+
+    def _settings(self) -> kmeans.Settings:
+        return kmeans.Settings.checked(self.k, self.seeding, self.max_iter, self.tol, self.seed, LARGEST_K)
+
+    def _bits(self) -> NDArray[np.uint8]:
+        k = checks.integer(self.k, "k", 1, LARGEST_K)
+        return np.array([max(1, (k - 1).bit_length())], np.uint8)
+
+    def _fit(self, X: F32, weight: F32 | None) -> None:
+        self.training_ = kmeans.train(X, self._settings(), weight, "VectorQuantizer.fit")
+        self._set(self.training_.codebook, self.training_.counts)
+
+    def _set(self, codebook: F32, counts: NDArray[np.float64]) -> None:
+        self.codebook, self.counts, self.d = codebook, counts, codebook.shape[1]
+        self._packed = pack([codebook])
+
+    def _encode(self, X: F32) -> U8:
+        labels, _ = nearest(X, self._packed, 2 * self.codebook.size)
+        return codes.pack(labels, self._bits())
+
+    def _decode(self, codes_: U8) -> F32:
+        indices = codes.unpack(codes_, self._bits())
+        codes.check_below(indices, len(self.codebook))
+        return self.codebook[indices[:, 0]]
+
+    def _state(self) -> State:
+        return {"codebook": self.codebook, "counts": self.counts}
+
+    def _load(self, state: State) -> None:
+        k = checks.integer(self.k, "k", 1, LARGEST_K)
+        self._set(array(state, "codebook", np.float32, (k, self.d)), array(state, "counts", np.float64, (k,)))
+
+    def _gathered_width(self) -> int | None:
+        gathered = getattr(self, "_gathered", [])
+        return gathered[0].shape[1] if gathered else None
+
+    def _average_in(self, A: F32) -> None:
+        """Move each codeword to the mean of its old rows and the new ones; widen what is known of the columns."""
+        cells = kmeans.Cells(A, len(self.codebook), None)
+        labels, _ = nearest(A, self._packed, 2 * self.codebook.size)
+        cells.move(labels[:, 0])
+        new, old = cells.counts(), self.counts
+        share = np.where(new > 0, new / np.maximum(old + new, 1e-300), 0.0)[:, None]
+        means = cells.means(self.codebook).astype(np.float64)
+        self._variance = _pooled_variance(self._variance, self.codebook, old, A)
+        self._spread = np.maximum(self._spread, A.max(0) - A.min(0))
+        codebook = self.codebook.astype(np.float64)
+        self._set((codebook + share * (means - codebook)).astype(np.float32), old + new)
+
+
+def _pooled_variance(variance: NDArray[np.float64], codebook: F32, counts: NDArray[np.float64], A: F32) -> NDArray[np.float64]:
+    """Variance of all rows so far; their mean is the weighted mean of the codewords (Chan, Golub & LeVeque 1983)."""
+    from codeword.training.moments import ColumnMoments
+
+    new = ColumnMoments.of(A, None)
+    n_old, n_new = float(counts.sum()), float(len(A))
+    mean = np.add.reduce(codebook.astype(np.float64) * counts[:, None], axis=0) / n_old
+    between = (new.mean - mean) ** 2 * n_old * n_new / (n_old + n_new)
+    return (variance * n_old + new.variance * n_new + between) / (n_old + n_new)

@@ -1,0 +1,209 @@
+"""Lloyd's algorithm with exact statistics, empty-cell repair and weights.
+
+Each pass assigns every row (exactly: see `nearest`), then moves each codeword to the weighted mean of its rows. Sums are integers
+(`sums`), so passes after the first only touch rows that changed cell, and the codebook is the same for any threads and blocks.
+Source: Lloyd 1957/1982; Linde, Buzo & Gray 1980.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword import _native, checks, runtime
+from codeword.training import seeding, sums
+from codeword.training.nearest import nearest, pack
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+SEEDINGS = ("kmeans++", "random", "lbg")
+_LBG_PASSES = 3
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train: checked parameters of a quantizer that uses k-means."""
+
+    k: int
+    seeding: str = "kmeans++"
+    max_iter: int = 25
+    tol: float = 1e-4
+    seed: int = 0
+
+    @classmethod
+    def checked(cls, k: object, seeding: object, max_iter: object, tol: object, seed: object, largest_k: int) -> Settings:
+        """Build from unchecked parameters; errors name the parameter."""
+        return cls(
+            checks.integer(k, "k", 1, largest_k),
+            checks.choice(seeding, "seeding", SEEDINGS),
+            checks.integer(max_iter, "max_iter", 0, 100_000),
+            checks.real(tol, "tol", 0.0, 1.0),
+            checks.integer(seed, "seed", 0, 2**63 - 1),
+        )
+
+
+@dataclass
+class Training:
+    """What a training run did."""
+
+    codebook: F32
+    """(k, d) float32."""
+    counts: F64
+    """(k,) weight of the rows in each cell at the last assignment."""
+    history: list[float] = field(default_factory=list)
+    """Distortion (mean squared error per row and dimension) of the codebook that each pass began with."""
+    trimmed: int = 0
+    """Rows that the seeding did not consider because they lie far out; updates use all rows."""
+    repaired: int = 0
+    """Empty cells that were given a far row of a crowded cell."""
+    converged: bool = False
+    """Whether the last relative improvement was at most `tol` (or no row moved)."""
+
+
+def train(X: F32, settings: Settings, weight: F32 | None = None, label: str = "k-means") -> Training:
+    """Learn a codebook from rows `X` (n, d), n at least k.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows (of weight above 0) than codewords.
+    """
+    n = len(X) if weight is None else int((weight > 0).sum())
+    if n < settings.k:
+        raise ValueError(f"X: expected at least k = {settings.k} rows{'' if weight is None else ' of weight above 0'}, got {n}")
+    eligible = seeding.eligible_rows(X, weight, settings.seed)
+    start = first_codebook(X, settings, weight, eligible)
+    result = lloyd(X, start, weight, settings.max_iter, settings.tol, eligible, label)
+    result.trimmed = n - int(eligible.sum())
+    return result
+
+
+def first_codebook(X: F32, settings: Settings, weight: F32 | None, eligible: NDArray[np.bool_]) -> F32:
+    """The codebook (k, d) that Lloyd's passes start from."""
+    if settings.seeding == "random":
+        return seeding.random_rows(X, settings.k, weight, eligible, settings.seed)
+    if settings.seeding == "lbg":
+        return split(X, settings.k, weight, eligible)
+    return seeding.kmeans_plus_plus(X, settings.k, weight, eligible, settings.seed)
+
+
+def lloyd(
+    X: F32, codebook: F32, weight: F32 | None, max_iter: int, tol: float, eligible: NDArray[np.bool_], label: str = "k-means"
+) -> Training:
+    """Improve a codebook (k, d) by at most `max_iter` passes over `X` (n, d)."""
+    cells = Cells(X, len(codebook), weight)
+    result = Training(codebook, cells.counts())
+    with runtime.Progress(label, max(1, max_iter) * len(X)) as progress:
+        for _ in range(max_iter):
+            labels, squares = nearest(X, pack([result.codebook]), 2 * result.codebook.size, distances=True, progress=progress)
+            assert squares is not None
+            moved = cells.move(labels[:, 0])
+            result.counts = cells.counts()
+            result.history.append(sums.total(squares[:, 0], weight) / cells.total_weight / X.shape[1])
+            if _settled(result.history, moved, tol):
+                result.converged = True
+                break
+            result.codebook = cells.means(result.codebook)
+            result.repaired += repair(X, result, labels[:, 0], squares[:, 0], weight, eligible)
+    return result
+
+
+def _settled(history: list[float], moved: int, tol: float) -> bool:
+    if moved == 0 or history[-1] == 0.0:
+        return True
+    return len(history) > 1 and history[-2] - history[-1] <= tol * history[-2]
+
+
+class Cells:
+    """Exact sums and weights of the rows in each cell, kept up to date by the rows that move."""
+
+    def __init__(self, X: F32, k: int, weight: F32 | None) -> None:
+        n, d = X.shape
+        heaviest = 1.0 if weight is None else float(weight.max())
+        largest = np.maximum(np.abs(X.max(0)), np.abs(X.min(0))).astype(np.float64) * heaviest
+        self._X, self._weight = X, weight
+        self._exponents = sums.grid(largest, n)
+        self._weight_exponent = 0 if weight is None else int(sums.grid(np.array([heaviest]), n)[0])
+        self._sums = np.zeros((k, d), np.int64)
+        self._mass = np.zeros(k, np.int64)
+        self._labels: NDArray[np.int32] | None = None
+        self.total_weight = float(n) if weight is None else sums.total(weight.astype(np.float64))
+
+    def move(self, labels: NDArray[np.int32]) -> int:
+        """Put each row in the cell `labels` (n,) says; returns how many changed cell."""
+        labels = np.ascontiguousarray(labels)
+        moved = len(labels) if self._labels is None else int(np.count_nonzero(labels != self._labels))
+        _native.accumulate(
+            self._X, labels, self._exponents, self._weight_exponent, self._sums, self._mass, self._weight, self._labels
+        )
+        self._labels = labels
+        return moved
+
+    def counts(self) -> F64:
+        """Weight in each cell (k,)."""
+        return np.ldexp(self._mass.astype(np.float64), -self._weight_exponent)
+
+    def means(self, previous: F32) -> F32:
+        """Codebook of weighted means; an empty cell keeps its previous codeword. Rounded to float32 once, at the end."""
+        mass = self.counts()
+        full = mass > 0
+        means = np.ldexp(self._sums[full].astype(np.float64), -self._exponents) / mass[full, None]
+        codebook = previous.copy()
+        codebook[full] = means.astype(np.float32)
+        return codebook
+
+
+def repair(
+    X: F32, result: Training, labels: NDArray[np.int32], squares: F64, weight: F32 | None, eligible: NDArray[np.bool_]
+) -> int:
+    """Move the codewords of empty cells onto rows far from theirs, at most one row from each other cell; returns how many.
+
+    Only rows that are not outliers and lie off their codeword can be taken, so with fewer different rows than codewords the
+    rest stay unused (and are reported as dead).
+    """
+    empty = np.flatnonzero(result.counts == 0)
+    if not len(empty):
+        return 0
+    loss = np.where(eligible, squares if weight is None else squares * weight, 0.0)
+    candidates = np.flatnonzero(loss > 0)
+    order = candidates[np.lexsort((candidates, -loss[candidates]))]
+    _, first_of_cell = np.unique(labels[order], return_index=True)
+    rows = order[np.sort(first_of_cell)][: len(empty)]
+    result.codebook[empty[: len(rows)]] = X[rows]
+    return len(rows)
+
+
+def split(X: F32, k: int, weight: F32 | None, eligible: NDArray[np.bool_]) -> F32:
+    """LBG: start from the mean, split the cells of largest distortion in two, improve, until there are k."""
+    codebook = lloyd(X, np.zeros((1, X.shape[1]), np.float32), weight, 1, 0.0, eligible).codebook
+    while len(codebook) < k:
+        labels, squares = nearest(X, pack([codebook]), 2 * codebook.size, distances=True)
+        assert squares is not None
+        loss = _loss_of_cells(labels[:, 0], squares[:, 0], weight, len(codebook))
+        parents = np.lexsort((np.arange(len(loss)), -loss))[: k - len(codebook)]
+        # Each child starts at the row of its cell that is farthest from the parent, a step that needs no epsilon.
+        far = _farthest_rows(labels[:, 0], np.where(eligible, squares[:, 0], -1.0), len(codebook))
+        codebook = np.concatenate([codebook, X[far[parents]]])
+        codebook = lloyd(X, codebook, weight, _LBG_PASSES, 0.0, eligible).codebook
+    return codebook
+
+
+def _loss_of_cells(labels: NDArray[np.int32], squares: F64, weight: F32 | None, k: int) -> F64:
+    loss = squares if weight is None else squares * weight
+    shift = int(sums.grid(np.array([loss.max()]), len(loss))[0])
+    fixed = np.rint(np.ldexp(loss, shift)).astype(np.int64)
+    out = np.zeros(k, np.int64)
+    np.add.at(out, labels, fixed)
+    return out.astype(np.float64)
+
+
+def _farthest_rows(labels: NDArray[np.int32], squares: F64, k: int) -> I64:
+    """The farthest row of each cell, ties to the lowest; an empty cell takes row 0."""
+    order = np.lexsort((np.arange(len(labels)), -squares))
+    cells, first = np.unique(labels[order], return_index=True)
+    far = np.zeros(k, np.int64)
+    far[cells] = order[first]
+    return far

@@ -1,0 +1,115 @@
+"""First codebooks for k-means: k-means++ by rejection, random rows, or LBG splitting.
+
+k-means++ (Arthur & Vassilvitskii 2007) draws each codeword with probability proportional to the squared distance D² to the
+ones before it. Drawn one by one that is a pass over the data a codeword. Here candidates are drawn from D² as it was at the last
+refresh, which can only have shrunk since, and accepted with probability D²_now / D²_then: the same distribution exactly
+(rejection sampling; Cohen-Addad et al. 2020 use the idea with approximate distances), while D² is refreshed for many new
+codewords at once by the blocked assignment kernel.
+
+D² sampling prefers outliers, so rows far from the centre are not eligible (`eligible_rows`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword import _native, keys
+from codeword.training.nearest import nearest, pack
+from codeword.training.sums import grid
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+TRIMMED_SHARE = 0.01
+_MEDIAN_ROWS = 2048
+_LARGEST_BATCH = 1024
+# Streams of random keys (see keys.bits64).
+_FIRST, _DRAW, _ACCEPT, _MEDIAN, _FILL = range(101, 106)
+
+
+def eligible_rows(X: F32, weight: F32 | None, seed: int) -> Bools:
+    """Rows that may become codewords: of weight above 0 and not among the farthest `TRIMMED_SHARE` from the median row.
+
+    The median (per column) is taken over at most 2,048 rows chosen by key; ties at the threshold stay eligible.
+    """
+    used = np.ones(len(X), np.bool_) if weight is None else weight > 0
+    median = np.median(X[keys.sample(seed, _MEDIAN, len(X), _MEDIAN_ROWS)], axis=0).astype(np.float32)
+    _, squares = nearest(X, pack([median[None]]), 2 * X.shape[1], distances=True)
+    assert squares is not None
+    far = squares[:, 0]
+    keep = max(1, int(np.ceil(used.sum() * (1 - TRIMMED_SHARE))))
+    threshold = np.partition(far[used], keep - 1)[keep - 1]
+    return used & (far <= threshold)
+
+
+def random_rows(X: F32, k: int, weight: F32 | None, eligible: Bools, seed: int) -> F32:
+    """k different eligible rows, uniformly; rows that are not eligible are used only when there are too few."""
+    order = keys.bits64(seed, _FIRST, np.arange(len(X)))
+    chosen = _smallest(order, np.flatnonzero(eligible), k)
+    if len(chosen) < k:
+        chosen = np.concatenate([chosen, _smallest(order, np.flatnonzero(~eligible), k - len(chosen))])
+    return X[np.sort(chosen)]
+
+
+def _smallest(order: NDArray[np.uint64], rows: I64, k: int) -> I64:
+    if len(rows) <= k:
+        return rows
+    return rows[np.argpartition(order[rows], k)[:k]]
+
+
+def kmeans_plus_plus(X: F32, k: int, weight: F32 | None, eligible: Bools, seed: int) -> F32:
+    """k rows drawn by exact D² sampling among the eligible ones, in the order drawn."""
+    mass = np.where(eligible, 1.0 if weight is None else weight.astype(np.float64), 0.0)
+    first = _draw(mass, keys.bits64(seed, _FIRST, [0]))
+    chosen = list(first)
+    nearest_square = _squares_to(X, X[first])
+    draws = 0
+    while len(chosen) < k:
+        potential = nearest_square * mass
+        if not potential.any():
+            break
+        batch = min(_LARGEST_BATCH, max(16, len(chosen) // 2), k - len(chosen) + 8)
+        candidates = _draw(potential, keys.bits64(seed, _DRAW, np.arange(draws, draws + batch)))
+        luck = keys.uniform(seed, _ACCEPT, np.arange(draws, draws + batch))
+        draws += batch
+        accepted = _accept(X[candidates], nearest_square[candidates], luck, k - len(chosen))
+        chosen += list(candidates[accepted])
+        nearest_square = np.minimum(nearest_square, _squares_to(X, X[candidates[accepted]]))
+    if len(chosen) < k:
+        chosen += list(_fill(X, k - len(chosen), nearest_square, eligible, seed))
+    return X[np.array(chosen, np.int64)]
+
+
+def _draw(mass: F64, bits: NDArray[np.uint64]) -> I64:
+    """Rows drawn with probability proportional to `mass`, from 64 random bits each; integers, so the order of sums is nothing."""
+    shift = int(grid(np.array([mass.max()]), len(mass))[0])
+    cumulative = np.cumsum(np.rint(np.ldexp(mass, shift)).astype(np.int64))
+    whole = int(cumulative[-1])
+    targets = np.array([(int(b) * whole) >> 64 for b in bits], np.int64)
+    return np.searchsorted(cumulative, targets, side="right").astype(np.int64)
+
+
+def _accept(rows: F32, stale: F64, luck: F64, most: int) -> I64:
+    """Which candidates stand: each against the D² that those accepted before it leave (the first always does)."""
+    between = _native.pairwise_sqdist(rows, rows)
+    now = stale.copy()
+    accepted: list[int] = []
+    for i in range(len(rows)):
+        if luck[i] * stale[i] < now[i] and len(accepted) < most:
+            accepted.append(i)
+            now = np.minimum(now, between[i])
+    return np.array(accepted, np.int64)
+
+
+def _squares_to(X: F32, codebook: F32) -> F64:
+    _, squares = nearest(X, pack([codebook]), 2 * codebook.size, distances=True)
+    assert squares is not None
+    return squares[:, 0]
+
+
+def _fill(X: F32, missing: int, nearest_square: F64, eligible: Bools, seed: int) -> I64:
+    """Every eligible row lies on a codeword already: take the farthest other rows, then any (their codewords stay unused)."""
+    order = keys.bits64(seed, _FILL, np.arange(len(X)))
+    return np.lexsort((order, -nearest_square, eligible))[:missing]
