@@ -19,8 +19,8 @@
 
 namespace codeword {
 
-#define CODEWORD_DECLARE(isa) \
-  namespace isa {             \
+#define CODEWORD_DECLARE(isa)    \
+  namespace isa {                \
   extern const Kernels kKernels; \
   }
 
@@ -152,13 +152,9 @@ std::string describe_unknown(const std::string& name) {
 
 }  // namespace
 
-const Kernels& kernels() {
-  return *active.load(std::memory_order_acquire)->table;
-}
+const Kernels& kernels() { return *active.load(std::memory_order_acquire)->table; }
 
-std::string isa() {
-  return active.load(std::memory_order_acquire)->name;
-}
+std::string isa() { return active.load(std::memory_order_acquire)->name; }
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;

@@ -10,8 +10,8 @@ namespace codeword {
 // CRC of `data` (n bytes) continued from `crc`; the CRC of an empty prefix is 0.
 using crc32c_fn = uint32_t(uint32_t crc, const uint8_t* data, size_t n);
 
-// Each of `n` rows of `length` = 2^p floats becomes its Walsh-Hadamard transform: stages of butterflies (a + b, a - b) at
-// distance 1, 2, 4, ..., length / 2 in that order, so every ISA rounds alike.
+// Each of `n` rows of `length` = 2^p floats becomes its Walsh-Hadamard transform: stages of butterflies (a + b, a - b)
+// at distance 1, 2, 4, ..., length / 2 in that order, so every ISA rounds alike.
 using hadamard_fn = void(float* rows, int64_t n, int64_t length);
 
 // Row i of `codes` (code_size = ceil(sum(bits) / 8) bytes) holds, from its lowest bit upwards, the low bits[j] bits of

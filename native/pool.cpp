@@ -1,6 +1,6 @@
 // One job at a time. Workers park on a condition variable after a short spin (the next job of a loop comes within
-// microseconds, and waking a thread costs more than that). A worker joins a job under the mutex, and the caller closes the
-// job under the mutex, so nobody touches a job whose caller has returned.
+// microseconds, and waking a thread costs more than that). A worker joins a job under the mutex, and the caller closes
+// the job under the mutex, so nobody touches a job whose caller has returned.
 #include "pool.h"
 
 #include <algorithm>
@@ -57,7 +57,7 @@ struct Job {
   int64_t n_chunks;
   int helpers_wanted;
   std::atomic<int64_t> next{0};
-  std::exception_ptr error;
+  std::exception_ptr error{};
   std::atomic<bool> failed{false};
 
   void run() noexcept {
@@ -81,17 +81,14 @@ class Pool {
   // Runs `job` with up to job.helpers_wanted workers; false when another thread has the pool.
   bool run(Job& job) {
     if (busy_.exchange(true, std::memory_order_acquire)) return false;
+    const int helpers = job.helpers_wanted;
     {
       std::lock_guard lock(mutex_);
-      grow(job.helpers_wanted);
+      grow(helpers);
       job_ = &job;
       generation_.fetch_add(1, std::memory_order_release);
     }
-    if (job.helpers_wanted == 1) {
-      wake_.notify_one();
-    } else {
-      wake_.notify_all();
-    }
+    for (int i = 0; i < helpers; ++i) wake_.notify_one();
     job.run();
     spin_until([&] { return running_.load(std::memory_order_acquire) == 0; });
     {

@@ -1,5 +1,6 @@
-// A small thread pool. Work is cut into chunks by the caller, so results cannot depend on the number of threads; the pool
-// only decides who runs which chunk. It survives fork: a child starts without threads and makes its own when needed.
+// A small thread pool. Work is cut into chunks by the caller, so results cannot depend on the number of threads; the
+// pool only decides who runs which chunk. It survives fork: a child starts without threads and makes its own when
+// needed.
 #pragma once
 
 #include <cstdint>
@@ -7,9 +8,9 @@
 
 namespace codeword {
 
-// Runs fn(0) ... fn(n_chunks - 1), each once, on up to threads() threads, the caller among them, and returns when all are
-// done. The first exception stops the handing out of chunks and is rethrown here. A call from inside a chunk, or while
-// another thread has the pool, runs serially in its caller.
+// Runs fn(0) ... fn(n_chunks - 1), each once, on up to threads() threads, the caller among them, and returns when all
+// are done. The first exception stops the handing out of chunks and is rethrown here. A call from inside a chunk, or
+// while another thread has the pool, runs serially in its caller.
 void parallel_for(int64_t n_chunks, const std::function<void(int64_t)>& fn);
 
 // The same over rows [0, n): fn(begin, end) for consecutive ranges of `rows` rows, the last one shorter.

@@ -1,4 +1,5 @@
-// Unaligned loads and stores of integers. Every target is little-endian, so these are also the byte order of our formats.
+// Unaligned loads and stores of integers. Every target is little-endian, so these are also the byte order of our
+// formats.
 
 #if defined(_MSC_VER) && !defined(__clang__)
 inline uint64_t load_u64(const uint8_t* p) { return *reinterpret_cast<const uint64_t*>(p); }
