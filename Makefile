@@ -84,5 +84,5 @@ $(VENV)/test.stamp $(VENV)/lint.stamp: $(VENV)/%.stamp: pyproject.toml | $(VENV)
 $(VENV)/all.stamp: pyproject.toml tools/install_torch.py | $(VENV)/base.stamp
 	@echo "installing $(TORCH) and all extras"
 	@python tools/install_torch.py '$(TORCH)'
-	@$(PIP) install --no-build-isolation --editable '.[test,all]'
+	@$(PIP) install --no-build-isolation --editable '.[test,all,bench]'
 	@touch $@

@@ -60,7 +60,7 @@ Registers cpuid(uint32_t leaf, uint32_t subleaf = 0) {
 }
 
 uint64_t xcr0() {
-#if defined(_MSC_VER)
+#if defined(_MSC_VER) && !defined(__clang__)
   return _xgetbv(0);
 #else
   uint32_t low, high;

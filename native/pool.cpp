@@ -17,8 +17,7 @@
 
 #include "cpus.h"
 
-#if defined(_WIN32)
-#else
+#if !defined(_WIN32)
 #include <pthread.h>
 #include <signal.h>
 #endif
@@ -162,11 +161,13 @@ class Pool {
 std::atomic<Pool*> the_pool{nullptr};
 std::atomic<int> n_threads{0};
 
+#if !defined(_WIN32)
 // The parent's workers do not exist in the child, and its mutex may be held by one of them: leave the old pool alone.
 void forget_pool() {
   the_pool.store(nullptr);
   inside_job = false;
 }
+#endif
 
 // Never destroyed: its workers are detached and may still be parked when the process ends.
 Pool& pool() {
