@@ -16,7 +16,7 @@ ARGS ?=
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-BUILD_TOOLS := scikit-build-core nanobind cmake ninja
+BUILD_TOOLS := "pip>=23" scikit-build-core nanobind cmake ninja
 NATIVE := $(shell find native cmake CMakeLists.txt -type f)
 CPP := $(filter %.cpp %.h,$(NATIVE))
 
