@@ -277,3 +277,13 @@ def test_arrays_larger_than_a_block_stream_from_memory_maps(tmp_path: Path) -> N
         assert np.array_equal(file.array("big"), source)
         assert np.array_equal(file.array("turned"), source.T)
         assert np.array_equal(file.array("line"), source.T[::2])
+
+
+@pytest.mark.parametrize("shape", [(2, 300_001), (300_001, 2), (2, 3, 100_000), (600_001,)])
+def test_arrays_of_any_strides_are_stored_in_c_order(shape: tuple[int, ...], tmp_path: Path) -> None:
+    a = np.arange(np.prod(shape), dtype=">f8").reshape(shape)
+    arrays = {"fortran": np.asfortranarray(a), "back": a[::-1], "steps": a[..., ::3], "same": np.broadcast_to(a[:1], shape)}
+    io.write(tmp_path / "a.cw", "k", {}, arrays)
+    with io.open_container(tmp_path / "a.cw") as file:
+        for name, array in arrays.items():
+            assert np.array_equal(file.array(name), array), name

@@ -56,38 +56,30 @@ def _commit(temporary: str, target: str) -> None:
     if os.name == "nt":  # directories have no handle to sync there
         os.replace(temporary, target)
         return
+    keep, existed = temporary + ".old", os.path.lexists(target)
     folder = os.open(os.path.dirname(target), os.O_RDONLY)
     try:
-        with _way_back(target, temporary + ".old"):
-            os.replace(temporary, target)
-            try:
-                os.fsync(folder)
-            except OSError as e:
-                if e.errno not in _NO_DIRECTORY_SYNC:
-                    raise
+        with suppress(OSError):  # nothing to keep, or no hard links here: then the new, complete file stays
+            os.link(target, keep)
+        os.replace(temporary, target)
+        try:
+            _sync_directory(folder)
+        except BaseException:
+            with suppress(OSError):
+                if existed:
+                    os.replace(keep, target)
+                else:
+                    os.unlink(target)
+            raise
     finally:
         os.close(folder)
-
-
-@contextmanager
-def _way_back(target: str, keep: str) -> Iterator[None]:
-    """Hold on to the old file under the name `keep` until the block has succeeded; put it back if not."""
-    existed = os.path.lexists(target)
-    kept = False
-    if existed:
-        with suppress(OSError):  # no hard links here: then the new, complete file stays
-            os.link(target, keep)
-            kept = True
-    try:
-        yield
-    except BaseException:
         with suppress(OSError):
-            if kept:
-                os.replace(keep, target)
-            elif not existed:
-                os.unlink(target)
-        raise
-    finally:
-        if kept:
-            with suppress(OSError):
-                os.unlink(keep)
+            os.unlink(keep)
+
+
+def _sync_directory(descriptor: int) -> None:
+    try:
+        os.fsync(descriptor)
+    except OSError as e:
+        if e.errno not in _NO_DIRECTORY_SYNC:
+            raise
