@@ -11,5 +11,6 @@ NB_MODULE(_native, m) {
   codeword::choose_threads();
   codeword::bind_runtime(m);
   codeword::bind_bits(m);
+  codeword::bind_codebooks(m);
   codeword::bind_hadamard(m);
 }

@@ -35,6 +35,7 @@ Matrix<T> make_matrix(int64_t n, int64_t d) {
 // One function a family, in native/bind_<family>.cpp; bind.cpp calls them all.
 void bind_runtime(nb::module_& m);
 void bind_bits(nb::module_& m);
+void bind_codebooks(nb::module_& m);
 void bind_hadamard(nb::module_& m);
 
 }  // namespace codeword

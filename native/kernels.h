@@ -7,6 +7,56 @@
 
 namespace codeword {
 
+// Rows to be added to the sums of their labels: sums[labels[i], j] += round(x[i, j] * weights[i] * scales[j]) for j <
+// d, rounded to the nearest integer, ties to even. Given old_labels, rows whose label did not change are skipped and
+// the others also subtracted from the sums of their old label. Scales are powers of two; no product reaches 2^51.
+struct AccumulateRows {
+  const float* x;
+  int64_t x_stride, d;
+  const float* weights;  // (n), or null for 1
+  const double* scales;  // (d)
+  const int32_t *labels, *old_labels;
+  int64_t* sums;
+  int64_t sums_stride;
+};
+using accumulate_fn = void(const AccumulateRows& rows, int64_t n);
+
+// A filter's form of a codebook, and the constants of its error bound. See kernels/assign_prepare.h.
+struct AssignFilter {
+  void *panels, *offsets;
+  float* scales;
+  int32_t* corrections;
+  double base, per_norm, per_residual;
+};
+
+// A codebook prepared for `assign` of the same ISA.
+struct AssignCodebook {
+  int64_t k, d;
+  const float* codewords;  // (k, d); the caller sets these three
+  double* norms;           // (k) <c, c>, in lane order
+  float* centre;
+  float scale;
+  int64_t panel_vectors;
+  AssignFilter f32;
+  int64_t scratch_bytes;
+};
+// Lays the codebook out in `storage`, 64-byte aligned, and fills it; returns the bytes that takes. With storage null it
+// does nothing else.
+using assign_prepare_fn = int64_t(AssignCodebook& book, void* storage);
+
+// labels[i] = the nearest codeword of x[i], as ARCHITECTURE.md defines it; distances[i], unless null, its squared
+// distance.
+struct AssignRows {
+  const float* x;
+  int64_t x_stride;
+  int32_t* labels;
+  int64_t labels_stride;
+  double* distances;
+  int64_t distances_stride;
+};
+// `scratch` is book.scratch_bytes long, 64-byte aligned, and nobody else's during the call.
+using assign_fn = void(const AssignCodebook& book, const AssignRows& rows, int64_t n, void* scratch);
+
 // CRC of `data` (n bytes) continued from `crc`; the CRC of an empty prefix is 0.
 using crc32c_fn = uint32_t(uint32_t crc, const uint8_t* data, size_t n);
 

@@ -15,12 +15,22 @@
 namespace codeword::CODEWORD_ISA_NS {
 namespace {
 
-#if __has_include("simd.h")
 #include "simd.h"
-#endif
 
 #include "memory.h"
 
+// Each of these builds on those above it.
+// clang-format off
+#include "exact.h"
+#include "scores.h"
+#include "assign_prepare.h"
+#include "filter_f32.h"
+#include "candidates.h"
+#include "block.h"
+// clang-format on
+
+#include "accumulate.h"
+#include "assign.h"
 #include "bits.h"
 #include "crc32c.h"
 #include "hadamard.h"

@@ -2,6 +2,7 @@
 Kernels of codeword and the loops over them. Private: the public functions check their arguments.
 """
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy
@@ -39,6 +40,32 @@ def pack_bits(indices: Annotated[NDArray[numpy.uint32], dict(shape=(None, None),
 
 def unpack_bits(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.uint32], dict(shape=(None, None), order='C', device='cpu')]:
     """Inverse of pack_bits: (n, code_size) uint8 to (n, m) uint32."""
+
+class Codebooks:
+    """m codebooks that cover the columns of a row side by side."""
+
+    def __init__(self, codebooks: Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]]) -> None:
+        """Copies a list of (k_i, d_i) float32 codebooks."""
+
+    @property
+    def m(self) -> int:
+        """Number of codebooks."""
+
+    @property
+    def d(self) -> int:
+        """Columns of a row."""
+
+    def assign(self, x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), device='cpu', writable=False)], labels: Annotated[NDArray[numpy.int32], dict(shape=(None, None), order='C', device='cpu')], distances: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu')] | None = None) -> None:
+        """
+        Write the number of the nearest codeword of each piece of the rows `x` (n, d) float32 to `labels` (n, m)
+        int32 and its squared distance to `distances` (n, m) float64. Ties go to the lowest number.
+        """
+
+def accumulate(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), device='cpu', writable=False)], labels: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], exponents: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], weight_exponent: int, sums: Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')], counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu')], weights: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, old_labels: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None) -> None:
+    """
+    sums[label] += round(x * weight * 2**exponents), counts[label] += round(weight * 2**weight_exponent), in
+    int64; without weights counts grow by 1. Given old labels, rows whose label changed move, others stay.
+    """
 
 def hadamard(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]) -> None:
     """

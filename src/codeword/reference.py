@@ -5,6 +5,8 @@ Each function here has the name of a kernel in ``native/kernels.def`` and gives 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -82,3 +84,88 @@ def unpack_bits(codes: ArrayLike, bits: ArrayLike) -> NDArray[np.uint32]:
 def _positions(bits: ArrayLike) -> list[tuple[int, int]]:
     """(column, bit of its symbol) of every bit of a packed row, in order."""
     return [(j, b) for j, width in enumerate(np.asarray(bits)) for b in range(int(width))]
+
+
+def _lane_order_sum(terms: Iterator[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Sum of (..., 8) pieces in lane order (ARCHITECTURE.md, Exactness): lane by lane, then across lanes in a fixed order."""
+    lanes: NDArray[np.float64] | None = None
+    for term in terms:
+        lanes = term if lanes is None else lanes + term
+    assert lanes is not None
+    halves = lanes[..., :4] + lanes[..., 4:]
+    pairs = halves[..., :2] + halves[..., 2:]
+    return np.asarray(pairs[..., 0] + pairs[..., 1])
+
+
+def _pieces_of_8(x: ArrayLike) -> NDArray[np.float64]:
+    """``x`` (..., d) float32 as (ceil(d / 8), ..., 8) float64, filled up with zeros."""
+    x = np.asarray(x, dtype=np.float32).astype(np.float64)
+    padded = np.concatenate([x, np.zeros((*x.shape[:-1], -x.shape[-1] % 8))], axis=-1)
+    return np.moveaxis(padded.reshape(*x.shape[:-1], -1, 8), -2, 0)
+
+
+def lane_dot(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Inner products of float32 vectors ``a`` (..., d) and ``b`` (..., d), summed in float64 in lane order.
+
+    Examples
+    --------
+    >>> lane_dot([1, 2, 3], [[1, 1, 1], [1, 0, -1]])
+    array([ 6., -2.])
+    """
+    return _lane_order_sum(x * y for x, y in zip(_pieces_of_8(a), _pieces_of_8(b), strict=True))
+
+
+def lane_sqdist(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Squared distances of float32 vectors ``a`` (..., d) and ``b`` (..., d), in float64 in lane order.
+
+    Examples
+    --------
+    >>> lane_sqdist([1, 2, 3], [[1, 1, 1], [1, 0, -1]])
+    array([ 5., 20.])
+    """
+    return _lane_order_sum((x - y) * (x - y) for x, y in zip(_pieces_of_8(a), _pieces_of_8(b), strict=True))
+
+
+def assign_prepare(codebook: ArrayLike) -> NDArray[np.float64]:
+    """Squared norms (k,) of the codewords (k, d), the part of every score that does not depend on the row.
+
+    Examples
+    --------
+    >>> assign_prepare([[3, 4], [0, 2]])
+    array([25.,  4.])
+    """
+    return lane_dot(codebook, codebook)
+
+
+def assign(x: ArrayLike, codebook: ArrayLike) -> NDArray[np.int32]:
+    """Number (n,) of the nearest codeword (k, d) of each row of ``x`` (n, d): least ``<c, c> - 2 <x, c>``, first of equals.
+
+    Examples
+    --------
+    >>> assign([[0, 0], [3, 3], [1, 1]], [[2, 2], [0, 0]])
+    array([1, 0, 0], dtype=int32)
+    """
+    norms, codebook = assign_prepare(codebook), np.asarray(codebook, dtype=np.float32)
+    scores = [norms - 2 * lane_dot(row, codebook) for row in np.asarray(x, dtype=np.float32)]
+    return np.array([np.argmin(row) for row in scores], dtype=np.int32)
+
+
+def accumulate(
+    x: ArrayLike, labels: ArrayLike, exponents: ArrayLike, k: int, weights: ArrayLike | None = None
+) -> NDArray[np.int64]:
+    """Sums (k, d) int64 of the rows of ``x`` (n, d) by label, column j in units of ``2**-exponents[j]``.
+
+    Each product with the weight (n,) is rounded once, to the nearest integer, ties to even.
+
+    Examples
+    --------
+    >>> accumulate([[0.5], [1.25], [-1]], [1, 1, 0], [2], 2)
+    array([[-4],
+           [ 7]])
+    """
+    rows = np.asarray(x, dtype=np.float32).astype(np.float64)
+    if weights is not None:
+        rows = rows * np.asarray(weights, dtype=np.float32).astype(np.float64)[:, None]
+    sums = np.zeros((k, rows.shape[1]), dtype=np.int64)
+    np.add.at(sums, np.asarray(labels), np.rint(np.ldexp(rows, np.asarray(exponents))).astype(np.int64))
+    return sums

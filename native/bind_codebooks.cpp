@@ -1,0 +1,108 @@
+// Codebooks, accumulate.
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/vector.h>
+
+#include <climits>
+#include <optional>
+#include <stdexcept>
+#include <string>
+
+#include "bind.h"
+#include "core/accumulate.h"
+#include "core/codebooks.h"
+
+namespace codeword {
+namespace {
+
+// Rows may be a slice of wider ones; within a row, columns are adjacent.
+template <class T>
+using Rows = nb::ndarray<T, nb::numpy, nb::ndim<2>, nb::device::cpu>;
+
+void expect(bool condition, const std::string& message) {
+  if (!condition) throw std::invalid_argument(message);
+}
+
+int64_t row_stride(const Rows<const float>& x, const char* name) {
+  expect(x.size() == 0 || x.shape(1) == 1 || x.stride(1) == 1,
+         std::string(name) + ": the columns of a row must be adjacent");
+  return x.stride(0);
+}
+
+void expect_shape(int64_t n, int64_t d, int64_t wanted_n, int64_t wanted_d, const char* name) {
+  const auto shape = [](int64_t a, int64_t b) { return "(" + std::to_string(a) + ", " + std::to_string(b) + ")"; };
+  expect(n == wanted_n && d == wanted_d,
+         std::string(name) + ": expected shape " + shape(wanted_n, wanted_d) + ", got " + shape(n, d));
+}
+
+void make_codebooks(Codebooks* self, const std::vector<Matrix<const float>>& codebooks) {
+  expect(!codebooks.empty(), "codebooks: expected at least one");
+  for (const auto& c : codebooks) {
+    expect(c.shape(0) >= 1 && c.shape(1) >= 1 && c.shape(0) <= INT_MAX, "codebooks: expected (k, d) with k, d >= 1");
+  }
+  new (self) Codebooks;
+  for (const auto& c : codebooks) {
+    self->append(c.data(), static_cast<int64_t>(c.shape(0)), static_cast<int64_t>(c.shape(1)));
+  }
+}
+
+void assign(const Codebooks& self, const Rows<const float>& x, const Matrix<int32_t>& labels,
+            const std::optional<Matrix<double>>& distances) {
+  const auto n = static_cast<int64_t>(x.shape(0));
+  expect_shape(n, x.shape(1), n, self.d(), "x");
+  expect_shape(labels.shape(0), labels.shape(1), n, self.m(), "labels");
+  if (distances) expect_shape(distances->shape(0), distances->shape(1), n, self.m(), "distances");
+  const int64_t stride = row_stride(x, "x");
+  nb::gil_scoped_release release;
+  self.assign(x.data(), n, stride, labels.data(), distances ? distances->data() : nullptr);
+}
+
+void expect_labels(const Vector<const int32_t>& labels, int64_t n, int64_t k, const char* name) {
+  expect(static_cast<int64_t>(labels.shape(0)) == n, std::string(name) + ": expected one a row");
+  for (int64_t i = 0; i < n; ++i) {
+    expect(labels.data()[i] >= 0 && labels.data()[i] < k, std::string(name) + ": expected labels from 0 to k - 1");
+  }
+}
+
+void accumulate_rows(const Rows<const float>& x, const Vector<const int32_t>& labels,
+                     const Vector<const int32_t>& exponents, int32_t weight_exponent, const Matrix<int64_t>& sums,
+                     const Vector<int64_t>& counts, const std::optional<Vector<const float>>& weights,
+                     const std::optional<Vector<const int32_t>>& old_labels) {
+  const auto n = static_cast<int64_t>(x.shape(0)), d = static_cast<int64_t>(x.shape(1));
+  const auto k = static_cast<int64_t>(sums.shape(0));
+  expect_shape(k, sums.shape(1), k, d, "sums");
+  expect(static_cast<int64_t>(counts.shape(0)) == k, "counts: expected one a codeword");
+  expect(static_cast<int64_t>(exponents.shape(0)) == d, "exponents: expected one a column");
+  for (int64_t j = 0; j < d; ++j) {
+    expect(exponents.data()[j] >= -1000 && exponents.data()[j] <= 1000, "exponents: expected -1000 to 1000");
+  }
+  expect_labels(labels, n, k, "labels");
+  if (old_labels) expect_labels(*old_labels, n, k, "old_labels");
+  if (weights) expect(static_cast<int64_t>(weights->shape(0)) == n, "weights: expected one a row");
+  Accumulate job = {x.data(),        n,       d,           row_stride(x, "x"),
+                    labels.data(),   nullptr, nullptr,     exponents.data(),
+                    weight_exponent, k,       sums.data(), counts.data()};
+  if (old_labels) job.old_labels = old_labels->data();
+  if (weights) job.weights = weights->data();
+  nb::gil_scoped_release release;
+  accumulate(job);
+}
+
+}  // namespace
+
+void bind_codebooks(nb::module_& m) {
+  using namespace nb::literals;
+  nb::class_<Codebooks>(m, "Codebooks", "m codebooks that cover the columns of a row side by side.")
+      .def("__init__", &make_codebooks, "codebooks"_a, "Copies a list of (k_i, d_i) float32 codebooks.")
+      .def_prop_ro("m", &Codebooks::m, "Number of codebooks.")
+      .def_prop_ro("d", &Codebooks::d, "Columns of a row.")
+      .def("assign", &assign, "x"_a.noconvert(), "labels"_a.noconvert(), "distances"_a.noconvert() = nb::none(),
+           "Write the number of the nearest codeword of each piece of the rows `x` (n, d) float32 to `labels` (n, m)\n"
+           "int32 and its squared distance to `distances` (n, m) float64. Ties go to the lowest number.");
+  m.def("accumulate", &accumulate_rows, "x"_a.noconvert(), "labels"_a.noconvert(), "exponents"_a.noconvert(),
+        "weight_exponent"_a, "sums"_a.noconvert(), "counts"_a.noconvert(), "weights"_a.noconvert() = nb::none(),
+        "old_labels"_a.noconvert() = nb::none(),
+        "sums[label] += round(x * weight * 2**exponents), counts[label] += round(weight * 2**weight_exponent), in\n"
+        "int64; without weights counts grow by 1. Given old labels, rows whose label changed move, others stay.");
+}
+
+}  // namespace codeword

@@ -1,0 +1,22 @@
+// Exact sums of rows by label (accumulate_fn), threaded.
+#pragma once
+
+#include <cstdint>
+
+namespace codeword {
+
+struct Accumulate {
+  const float* x;  // (n, d), rows x_stride floats apart
+  int64_t n, d, x_stride;
+  const int32_t *labels, *old_labels;  // (n) below k; old_labels may be null
+  const float* weights;                // (n), or null for 1
+  const int32_t* exponents;            // (d): column j is in units of 2^-exponents[j]
+  int32_t weight_exponent;             // counts are in units of 2^-weight_exponent
+  int64_t k;
+  int64_t *sums, *counts;  // (k, d), (k)
+};
+
+// Adds to sums and counts; given old_labels, only moves the rows whose label changed.
+void accumulate(const Accumulate& job);
+
+}  // namespace codeword

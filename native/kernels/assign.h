@@ -1,0 +1,81 @@
+// Nearest codewords, exactly (ARCHITECTURE.md, Exactness; bounds in docs/exactness.md). Rows go through filters,
+// cheapest first. A filter leaves a row a few candidates, which the exact form decides, or passes the row on to the
+// next filter; rows that pass the last one are compared with all codewords.
+
+int64_t assign_prepare(AssignCodebook& book, void* storage) {
+  const int64_t k = book.k, d = book.d;
+  book.panel_vectors = k <= kLanes ? 1 : k <= 2 * kLanes ? 2 : kPanelVectors;
+  const int64_t padded = round_up(k, book.panel_vectors * kLanes);
+  AssignScratch scratch;
+  book.scratch_bytes = carve_scratch(book, nullptr, scratch);
+  Carver carver = {static_cast<char*>(storage)};
+  book.norms = carver.take<double>(k);
+  book.centre = carver.take<float>(round_up(d, kLanes));
+  double* work = carver.take<double>(d);
+  book.f32.panels = carver.take<float>(padded * d);
+  book.f32.offsets = carver.take<float>(padded);
+  if (storage) pack_f32(book, centre_codebook(book, work));
+  return carver.used;
+}
+
+// Sends the n rows listed in `pending` (rows 0 .. n - 1 when `all`) through a filter; leaves in `pending` those that it
+// did not label, and returns how many.
+template <int64_t kVectors, class Filter>
+inline int64_t filter_rows(const AssignCodebook& book, const Filter& filter, const AssignScratch& scratch,
+                           const AssignRows& rows, int32_t* pending, int64_t n, bool all) {
+  Block<kVectors, Filter> block(book, filter, scratch);
+  int64_t left = 0;
+  for (int64_t begin = 0; begin < n; begin += kBlockRows) {
+    const int64_t size = min_of(n - begin, kBlockRows);
+    const float* x[kBlockRows];
+    int32_t row[kBlockRows];
+    for (int64_t r = 0; r < size; ++r) {
+      row[r] = all ? static_cast<int32_t>(begin + r) : pending[begin + r];
+      x[r] = rows.x + row[r] * rows.x_stride;
+    }
+    block.run(x, size);
+    for (int64_t r = 0; r < size; ++r) {
+      const auto& found = block.candidates[r];
+      if (found.overflowed()) {
+        pending[left++] = row[r];
+      } else {
+        rows.labels[row[r] * rows.labels_stride] = nearest_of(book, x[r], found.index, found.n);
+      }
+    }
+  }
+  return left;
+}
+
+template <class Filter>
+inline int64_t filter_rows(const AssignCodebook& book, const Filter& filter, const AssignScratch& scratch,
+                           const AssignRows& rows, int32_t* pending, int64_t n, bool all) {
+  if (book.panel_vectors == 1) return filter_rows<1>(book, filter, scratch, rows, pending, n, all);
+  if (book.panel_vectors == 2) return filter_rows<2>(book, filter, scratch, rows, pending, n, all);
+  return filter_rows<kPanelVectors>(book, filter, scratch, rows, pending, n, all);
+}
+
+inline void assign_batch(const AssignCodebook& book, const AssignScratch& scratch, const AssignRows& rows, int64_t n) {
+  const FilterF32 f32 = {book, scratch.rows, FilterF32::row_stride(book.d)};
+  const int64_t left = filter_rows(book, f32, scratch, rows, scratch.pending, n, true);
+  for (int64_t j = 0; j < left; ++j) {
+    const int64_t row = scratch.pending[j];
+    rows.labels[row * rows.labels_stride] = nearest_of(book, rows.x + row * rows.x_stride, nullptr, book.k);
+  }
+  if (!rows.distances) return;
+  for (int64_t i = 0; i < n; ++i) {
+    const float* codeword = book.codewords + rows.labels[i * rows.labels_stride] * book.d;
+    rows.distances[i * rows.distances_stride] = exact_sqdist(rows.x + i * rows.x_stride, codeword, book.d);
+  }
+}
+
+void assign(const AssignCodebook& book, const AssignRows& rows, int64_t n, void* memory) {
+  AssignScratch scratch;
+  carve_scratch(book, memory, scratch);
+  for (int64_t begin = 0; begin < n; begin += kBatchRows) {
+    AssignRows batch = rows;
+    batch.x += begin * rows.x_stride;
+    batch.labels += begin * rows.labels_stride;
+    if (batch.distances) batch.distances += begin * rows.distances_stride;
+    assign_batch(book, scratch, batch, min_of(n - begin, kBatchRows));
+  }
+}

@@ -1,0 +1,66 @@
+// The float32 filter, on every ISA. Rows and codewords are centred and scaled by a power of two; a panel holds -2c with
+// the dimension outermost, [d][kVectors][kLanes], and the sums start from |c|^2, so that they end as scores.
+
+struct FilterF32 {
+  using Score = float;
+  const AssignCodebook& book;
+  float* rows;
+  int64_t stride;
+
+  // An odd number of cache lines, so that the rows of a tile do not meet in one cache set.
+  static int64_t row_stride(int64_t d) { return 16 * ((d + 15) / 16 | 1); }
+
+  // Centred row r; returns the slack of its scores, infinite when they could overflow.
+  float load_row(const float* x, int64_t r) {
+    float* row = rows + r * stride;
+    const F32 scale = splat(book.scale);
+    F32 squares = splat(0.0f);
+    for (int64_t i = 0; i < book.d; i += kLanes) {
+      const F32 value = book.d - i < kLanes ? load_first(x + i, book.d - i) : load(x + i);
+      const F32 centred = muladd(value, scale, load(book.centre + i));
+      store(row + i, centred);
+      squares = muladd(centred, centred, squares);
+    }
+    const float norm = sqrt_of(lane_sum(squares));
+    if (!(norm < kLargestNorm)) return VectorOf<float>::kMost;
+    return static_cast<float>(book.f32.base + book.f32.per_norm * norm);
+  }
+
+  // How many panels fill `bytes` of a cache; at least one.
+  int64_t panels_in(int64_t bytes) const {
+    return max_of(int64_t(1), bytes / (4 * book.d * book.panel_vectors * kLanes));
+  }
+
+  template <int64_t kRows, int64_t kVectors>
+  CODEWORD_INLINE void sum(int64_t panel, int64_t r, F32 (&sums)[kRows][kVectors]) const {
+    const int64_t d = book.d;
+    const float* CODEWORD_RESTRICT codewords =
+        static_cast<const float*>(book.f32.panels) + panel * d * kVectors * kLanes;
+    const float* CODEWORD_RESTRICT offsets = static_cast<const float*>(book.f32.offsets) + panel * kVectors * kLanes;
+    const float* CODEWORD_RESTRICT row = rows + r * stride;
+    CODEWORD_UNROLL
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const F32 offset = load(offsets + v * kLanes);
+      CODEWORD_UNROLL
+      for (int64_t t = 0; t < kRows; ++t) sums[t][v] = offset;
+    }
+    // Two row pointers and one stride address all six rows: more would be spilled.
+    const int64_t step = hide(stride * 4);
+    const char* upper = reinterpret_cast<const char*>(row);
+    const char* lower = hide(upper + 3 * step);
+    for (int64_t i = 0; i < d; ++i) {
+      F32 c[kVectors];
+      CODEWORD_UNROLL
+      for (int64_t v = 0; v < kVectors; ++v) c[v] = hide(load(codewords + v * kLanes));
+      CODEWORD_UNROLL
+      for (int64_t t = 0; t < kRows; ++t) {
+        const F32 x = splat(*reinterpret_cast<const float*>(t < 3 ? upper + t * step : lower + (t - 3) * step));
+        CODEWORD_UNROLL
+        for (int64_t v = 0; v < kVectors; ++v) sums[t][v] = muladd(x, c[v], sums[t][v]);
+      }
+      codewords += kVectors * kLanes;
+      upper += 4;
+      lower += 4;
+    }
+  }
+};

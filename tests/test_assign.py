@@ -1,0 +1,304 @@
+"""Assignments equal their definition bit for bit: every instruction set, shape, kind of data, stride, thread count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from codeword import _native, reference
+
+F32 = NDArray[np.float32]
+I32 = NDArray[np.int32]
+
+# Every remainder of the 4, 8 and 16 lanes of a vector, of the 2 and 4 bytes of an integer dot product, both sides of the
+# change of filters, a panel larger than L1 (384), an odd one (1000), a codebook of a few panels a chunk (3072).
+DIMENSIONS = [*range(1, 34), 63, 64, 65, 127, 384, 784, 1000, 3072]
+# One vector, both sides of one, of the widths of a panel, of a byte, of a chunk; several chunks.
+CODEWORDS = [1, 2, 15, 16, 17, 33, 63, 65, 255, 256, 257, 1024, 1025, 5000]
+SHAPES = [(d, k) for d in DIMENSIONS for k in CODEWORDS if d * k < 1 << 20 or k in (2, 257, 1025)]
+ROWS = 53  # more than a block of 48; a last tile with too few rows to share
+
+
+def assign(x: F32, *codebooks: F32) -> I32:
+    labels = np.full((len(x), len(codebooks)), -1, np.int32)
+    _native.Codebooks(list(codebooks)).assign(x, labels)
+    return labels
+
+
+def normal(rng: np.random.Generator, *shape: int) -> F32:
+    return rng.standard_normal(shape, dtype=np.float32)
+
+
+@cache
+def random_problem(d: int, k: int) -> tuple[F32, F32, I32]:
+    rng = np.random.default_rng(1000 * d + k)
+    x, codebook = normal(rng, ROWS, d), normal(rng, k, d)
+    x[::5] = codebook[rng.integers(0, k, len(x[::5]))]
+    n = ROWS if d * k < 1 << 18 else 9
+    return x[:n], codebook, reference.assign(x[:n], codebook)
+
+
+@pytest.mark.parametrize(("d", "k"), SHAPES)
+def test_equals_the_definition_in_every_shape(isa: str, d: int, k: int) -> None:
+    x, codebook, expected = random_problem(d, k)
+    np.testing.assert_array_equal(assign(x, codebook)[:, 0], expected)
+
+
+def duplicates(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    codebook = normal(rng, max(1, k // 8), d)
+    return normal(rng, n, d), codebook[rng.integers(0, len(codebook), k)]
+
+
+def all_alike(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    return normal(rng, n, d), np.tile(normal(rng, 1, d), (k, 1))
+
+
+def midpoints(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    codebook = rng.integers(-8, 8, (k, d)).astype(np.float32)
+    return (codebook[rng.integers(0, k, n)] + codebook[rng.integers(0, k, n)]) / 2, codebook
+
+
+def ties_with_the_origin(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    return np.zeros((n, d), np.float32), rng.choice(np.float32([-1, 1]), (k, d))
+
+
+def neighbours_by_one_ulp(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    codebook = np.tile(normal(rng, 1, d), (k, 1))
+    steps = rng.integers(-3, 4, (k, d))
+    codebook += (steps * np.spacing(codebook)).astype(np.float32)
+    return codebook[rng.integers(0, k, n)] + normal(rng, n, d) * np.float32(1e-6), codebook
+
+
+def offset(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    centre = np.float32(1e6) * normal(rng, d)
+    return normal(rng, n, d) + centre, normal(rng, k, d) + centre
+
+
+def rows_far_from_the_codebook(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    distance = np.float32(10.0) ** rng.integers(0, 38, (n, 1)).astype(np.float32)
+    return normal(rng, n, d) * distance / 4, normal(rng, k, d)
+
+
+def mixed_scales(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    def scales(rows: int) -> F32:
+        return np.ldexp(np.float32(1), rng.integers(-60, 61, (rows, 1)))
+
+    return normal(rng, n, d) * scales(n), normal(rng, k, d) * scales(k)
+
+
+def mixed_columns(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    scales = np.ldexp(np.float32(1), rng.integers(-60, 61, d))
+    return normal(rng, n, d) * scales, normal(rng, k, d) * scales
+
+
+def denormals(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    tiny = np.float32(1e-41)
+    return normal(rng, n, d) * tiny, normal(rng, k, d) * tiny
+
+
+def denormal_differences(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    x, codebook = normal(rng, n, d) * np.float32(1e-41), normal(rng, k, d) * np.float32(1e-41)
+    x[:, 0] = codebook[:, 0] = 1
+    return x, codebook
+
+
+def all_zero(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    return np.zeros((n, d), np.float32), np.zeros((k, d), np.float32)
+
+
+def signed_zeros(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    return rng.choice(np.float32([-0.0, 0.0, 1]), (n, d)), rng.choice(np.float32([-0.0, 0.0, 1]), (k, d))
+
+
+def near_1e18(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    return normal(rng, n, d) * np.float32(1e18), normal(rng, k, d) * np.float32(1e18)
+
+
+def near_the_largest_float(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    largest = np.finfo(np.float32).max
+    uniform = rng.uniform(-1, 1, (n + k, d)).astype(np.float32) * largest
+    uniform[::3] = np.sign(uniform[::3]) * largest
+    return uniform[:n], uniform[n:]
+
+
+def one_large_codeword(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    codebook = normal(rng, k, d)
+    codebook[k // 2] *= np.float32(1e30)
+    return normal(rng, n, d), codebook
+
+
+def one_large_coordinate(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    x, codebook = normal(rng, n, d), normal(rng, k, d)
+    x[:, d // 2] *= 1000
+    codebook[:, d // 2] *= 1000
+    return x, codebook
+
+
+def heavy_tails(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    return rng.standard_cauchy((n, d)).astype(np.float32), rng.standard_cauchy((k, d)).astype(np.float32)
+
+
+def nonnegative_integers(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F32, F32]:
+    return rng.integers(0, 256, (n, d)).astype(np.float32), rng.integers(0, 256, (k, d)).astype(np.float32)
+
+
+HARD = [
+    duplicates,
+    all_alike,
+    midpoints,
+    ties_with_the_origin,
+    neighbours_by_one_ulp,
+    offset,
+    rows_far_from_the_codebook,
+    mixed_scales,
+    mixed_columns,
+    denormals,
+    denormal_differences,
+    all_zero,
+    signed_zeros,
+    near_1e18,
+    near_the_largest_float,
+    one_large_codeword,
+    one_large_coordinate,
+    heavy_tails,
+    nonnegative_integers,
+]
+Problem = Callable[[np.random.Generator, int, int, int], tuple[F32, F32]]
+
+
+@cache
+def hard_problem(make: Problem, d: int, k: int) -> tuple[F32, F32, I32]:
+    x, codebook = make(np.random.default_rng(d + k), ROWS, k, d)
+    assert np.isfinite(x).all()
+    assert np.isfinite(codebook).all()
+    return x, codebook, reference.assign(x, codebook)
+
+
+@pytest.mark.parametrize(("d", "k"), [(1, 16), (3, 256), (8, 256), (8, 2000), (33, 65), (130, 300)])
+@pytest.mark.parametrize("make", HARD, ids=lambda make: make.__name__)
+def test_equals_the_definition_on_hard_data(isa: str, make: Problem, d: int, k: int) -> None:
+    x, codebook, expected = hard_problem(make, d, k)
+    np.testing.assert_array_equal(assign(x, codebook)[:, 0], expected)
+
+
+def matrices(rows: int, d: int) -> st.SearchStrategy[F32]:
+    some = st.sampled_from([0.0, 1.0, -1.0, 0.5, 3.0, 2.0**-126, 2.0**-149, 2.0**100, 3e38])
+    values = some | st.floats(width=32, allow_nan=False, allow_infinity=False)
+    return hnp.arrays(np.float32, (rows, d), elements=values, fill=some)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data(), st.integers(1, 40), st.integers(1, 90), st.sampled_from(_native.available_isas()))
+def test_equals_the_definition_on_any_floats(data: st.DataObject, d: int, k: int, isa: str) -> None:
+    x, codebook = data.draw(matrices(4, d)), data.draw(matrices(k, d))
+    before = _native.isa()
+    _native.set_isa(isa)
+    try:
+        np.testing.assert_array_equal(assign(x, codebook)[:, 0], reference.assign(x, codebook))
+    finally:
+        _native.set_isa(before)
+
+
+def test_more_codewords_than_fit_a_chunk_of_large_vectors(isa: str) -> None:
+    rng = np.random.default_rng(5)
+    x, codebook = normal(rng, 7, 4096), normal(rng, 130, 4096)
+    np.testing.assert_array_equal(assign(x, codebook)[:, 0], reference.assign(x, codebook))
+
+
+def test_falling_scores_fill_and_prune_the_candidates(isa: str) -> None:
+    # Every chunk is nearer than the one before, and within one chunk more codewords are close than are kept.
+    steps = np.linspace(60, 0, 6000, dtype=np.float32)
+    codebook = np.stack([steps, np.zeros_like(steps)], axis=1)
+    x = np.zeros((10, 2), np.float32)
+    np.testing.assert_array_equal(assign(x, codebook)[:, 0], reference.assign(x, codebook))
+
+
+@pytest.mark.parametrize("n", [*range(14), 47, 48, 49, 1535, 1536, 1537, 3100])
+def test_any_number_of_rows(isa: str, n: int) -> None:
+    rng = np.random.default_rng(n)
+    x, codebook = normal(rng, n, 5), normal(rng, 40, 5)
+    np.testing.assert_array_equal(assign(x, codebook)[:, 0], reference.assign(x, codebook))
+
+
+@pytest.mark.parametrize("d", [8, 40])
+def test_distances_equal_their_definition(isa: str, d: int) -> None:
+    rng = np.random.default_rng(1)
+    x, codebook = normal(rng, 100, d + 3), normal(rng, 70, d + 3)
+    x *= np.ldexp(np.float32(1), rng.integers(-60, 60, (100, 1)))
+    labels, distances = np.empty((100, 1), np.int32), np.empty((100, 1))
+    _native.Codebooks([codebook]).assign(x, labels, distances)
+    assert distances[:, 0].tobytes() == reference.lane_sqdist(x, codebook[labels[:, 0]]).tobytes()
+
+
+def test_several_codebooks_take_the_columns_side_by_side(isa: str) -> None:
+    rng = np.random.default_rng(2)
+    widths, sizes = [1, 8, 8, 3, 40, 2], [7, 256, 300, 16, 100, 1]
+    codebooks = [normal(rng, k, d) for k, d in zip(sizes, widths, strict=True)]
+    x = normal(rng, 500, sum(widths))
+    labels, distances = np.empty((500, 6), np.int32), np.empty((500, 6))
+    _native.Codebooks(codebooks).assign(x, labels, distances)
+    for j, (piece, codebook) in enumerate(zip(np.split(x, np.cumsum(widths)[:-1], axis=1), codebooks, strict=True)):
+        np.testing.assert_array_equal(labels[:, j], reference.assign(piece, codebook))
+        np.testing.assert_array_equal(distances[:, j], reference.lane_sqdist(piece, codebook[labels[:, j]]))
+
+
+def test_rows_may_be_slices_of_wider_rows(isa: str) -> None:
+    rng = np.random.default_rng(3)
+    wide, codebook = normal(rng, 200, 31), normal(rng, 50, 9)
+    for rows in (wide[:, 5:14], wide[::3, 1:10], wide[::-1, 22:]):
+        np.testing.assert_array_equal(assign(rows, codebook), assign(rows.copy(), codebook))
+
+
+def test_labels_ignore_the_number_of_threads(isa: str, keep_threads: None) -> None:
+    rng = np.random.default_rng(4)
+    x, codebooks = normal(rng, 5000, 24), [normal(rng, 256, 8), normal(rng, 99, 16)]
+    results = []
+    for threads in (1, 2, 7):
+        _native.set_threads(threads)
+        results.append(assign(x, *codebooks).tobytes())
+    assert len(set(results)) == 1
+
+
+def test_codebooks_follow_a_change_of_the_instruction_set() -> None:
+    rng = np.random.default_rng(6)
+    x, codebook = normal(rng, 100, 20), normal(rng, 100, 20)
+    packed, before = _native.Codebooks([codebook]), _native.isa()
+    expected = reference.assign(x, codebook)
+    for isa in 2 * _native.available_isas():
+        _native.set_isa(isa)
+        labels = np.empty((100, 1), np.int32)
+        packed.assign(x, labels)
+        np.testing.assert_array_equal(labels[:, 0], expected)
+    _native.set_isa(before)
+
+
+def test_codebooks_copy_what_they_are_given() -> None:
+    codebook = np.float32([[0], [1]])
+    packed = _native.Codebooks([codebook])
+    codebook[:] = 7
+    labels, distances = np.empty((1, 1), np.int32), np.empty((1, 1))
+    packed.assign(np.float32([[0.75]]), labels, distances)
+    assert (labels[0, 0], distances[0, 0]) == (1, 0.0625)
+
+
+def test_wrong_shapes_are_refused() -> None:
+    packed = _native.Codebooks([np.zeros((4, 3), np.float32), np.zeros((2, 2), np.float32)])
+    assert (packed.m, packed.d) == (2, 5)
+    x, labels = np.zeros((6, 5), np.float32), np.zeros((6, 2), np.int32)
+    with pytest.raises(ValueError, match=r"x: expected shape \(6, 5\), got \(6, 4\)"):
+        packed.assign(x[:, :4], labels)
+    with pytest.raises(ValueError, match=r"labels: expected shape \(6, 2\), got \(5, 2\)"):
+        packed.assign(x, labels[:5])
+    with pytest.raises(ValueError, match="adjacent"):
+        packed.assign(np.zeros((6, 10), np.float32)[:, ::2], labels)
+    with pytest.raises(ValueError, match="at least one"):
+        _native.Codebooks([])
+    with pytest.raises(TypeError):
+        packed.assign(x.astype(np.float64), labels)
