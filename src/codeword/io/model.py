@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codeword import registry
 from codeword.errors import FormatError, UnknownQuantizerError
@@ -78,17 +79,7 @@ def load(path: str | os.PathLike[str], verify: str = "touch") -> Any:
         config = _config(file)
         # Copies: a model is small, may learn on in place, and must not depend on what becomes of the file.
         state = {name: np.array(file.array(name)) for name in file.names}
-        try:
-            made = registry.from_config(config, state)
-        except UnknownQuantizerError as e:
-            raise UnknownQuantizerError(f"{file.path}: {e}") from None
-        except FormatError as e:
-            if isinstance(e.__cause__, UnknownQuantizerError):
-                raise UnknownQuantizerError(f"{file.path}: {e.__cause__}") from None
-            raise FormatError(f"{file.path}: {e}") from e
-        except (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError) as e:
-            raise FormatError(f"{file.path}: configuration and arrays do not fit together: {e!r}") from e
-        return made
+        return _build(file.path, config, state)
 
 
 def _config(file: Container) -> dict[str, Any]:
@@ -98,4 +89,23 @@ def _config(file: Container) -> dict[str, Any]:
     config = file.header.get("config")
     if not isinstance(config, dict):
         raise FormatError(f"{file.path}: the header has no configuration")
+    if len(file.header) > 1:
+        raise FormatError(f"{file.path}: the header has more than a configuration")
     return config
+
+
+def _build(path: str, config: dict[str, Any], state: dict[str, NDArray[Any]]) -> Any:
+    """The object; whatever a class raises for a configuration and arrays that do not fit, the caller sees a FormatError."""
+    try:
+        made = registry.from_config(config, state)
+        more = state.keys() - made.state().keys()
+    except Exception as e:
+        cause = e.__cause__ if isinstance(e.__cause__, UnknownQuantizerError) else e
+        if isinstance(cause, UnknownQuantizerError):
+            raise UnknownQuantizerError(f"{path}: {cause}") from None
+        if isinstance(e, FormatError):
+            raise FormatError(f"{path}: {e}") from e
+        raise FormatError(f"{path}: configuration and arrays do not fit together: {e!r}") from e
+    if more:
+        raise FormatError(f"{path}: holds an array that {type(made).__name__} does not have: {', '.join(sorted(more))}")
+    return made
