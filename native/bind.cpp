@@ -13,4 +13,5 @@ NB_MODULE(_native, m) {
   codeword::bind_bits(m);
   codeword::bind_codebooks(m);
   codeword::bind_hadamard(m);
+  codeword::bind_pairwise(m);
 }

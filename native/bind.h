@@ -37,5 +37,6 @@ void bind_runtime(nb::module_& m);
 void bind_bits(nb::module_& m);
 void bind_codebooks(nb::module_& m);
 void bind_hadamard(nb::module_& m);
+void bind_pairwise(nb::module_& m);
 
 }  // namespace codeword

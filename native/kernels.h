@@ -71,6 +71,10 @@ using pack_bits_fn = void(const uint32_t* indices, const uint8_t* bits, int64_t 
 using unpack_bits_fn = void(const uint8_t* codes, const uint8_t* bits, int64_t n, int64_t m, int64_t code_size,
                             uint32_t* indices);
 
+// out[i, j] of (n, k) for rows a (n, d) and b (k, d), all contiguous: exact.h's float64 sums in lane order.
+using pairwise_dot_fn = void(const float* a, int64_t n, const float* b, int64_t k, int64_t d, double* out);
+using pairwise_sqdist_fn = void(const float* a, int64_t n, const float* b, int64_t k, int64_t d, double* out);
+
 // The kernels of one ISA.
 struct Kernels {
 #define KERNEL(name, what) name##_fn* name;

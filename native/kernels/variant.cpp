@@ -34,6 +34,7 @@ namespace {
 #include "bits.h"
 #include "crc32c.h"
 #include "hadamard.h"
+#include "pairwise.h"
 
 }  // namespace
 

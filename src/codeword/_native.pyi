@@ -71,3 +71,13 @@ def hadamard(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), or
     """
     Walsh-Hadamard transform of the rows of a (n, 2^p) float32 array, in place, unnormalised.
     """
+
+def pairwise_dot(a: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu')]:
+    """
+    Inner products (n, k) float64 of the rows of `a` (n, d) and `b` (k, d) float32, summed in lane order.
+    """
+
+def pairwise_sqdist(a: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu')]:
+    """
+    Squared distances (n, k) float64 of the rows of `a` (n, d) and `b` (k, d) float32, summed in lane order.
+    """

@@ -169,3 +169,25 @@ def accumulate(
     sums = np.zeros((k, rows.shape[1]), dtype=np.int64)
     np.add.at(sums, np.asarray(labels), np.rint(np.ldexp(rows, np.asarray(exponents))).astype(np.int64))
     return sums
+
+
+def pairwise_dot(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Inner products (n, k) of the rows of ``a`` (n, d) and ``b`` (k, d), in lane order.
+
+    Examples
+    --------
+    >>> pairwise_dot([[1, 2]], [[3, 4], [0, 1]])
+    array([[11.,  2.]])
+    """
+    return lane_dot(np.asarray(a, dtype=np.float32)[:, None], np.asarray(b, dtype=np.float32)[None])
+
+
+def pairwise_sqdist(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Squared distances (n, k) of the rows of ``a`` (n, d) and ``b`` (k, d), in lane order.
+
+    Examples
+    --------
+    >>> pairwise_sqdist([[1, 2]], [[3, 4], [0, 1]])
+    array([[8., 2.]])
+    """
+    return lane_sqdist(np.asarray(a, dtype=np.float32)[:, None], np.asarray(b, dtype=np.float32)[None])
