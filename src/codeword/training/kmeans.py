@@ -21,6 +21,7 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 SEEDINGS = ("kmeans++", "random", "lbg")
 _LBG_PASSES = 3
+_LBG_STEP = np.float32(0.02)
 
 
 @dataclass(frozen=True)
@@ -184,9 +185,10 @@ def split(X: F32, k: int, weight: F32 | None, eligible: NDArray[np.bool_]) -> F3
         assert squares is not None
         loss = _loss_of_cells(labels[:, 0], squares[:, 0], weight, len(codebook))
         parents = np.lexsort((np.arange(len(loss)), -loss))[: k - len(codebook)]
-        # Each child starts at the row of its cell that is farthest from the parent, a step that needs no epsilon.
-        far = _farthest_rows(labels[:, 0], np.where(eligible, squares[:, 0], -1.0), len(codebook))
-        codebook = np.concatenate([codebook, X[far[parents]]])
+        far = X[_farthest_rows(labels[:, 0], np.where(eligible, squares[:, 0], -1.0), len(codebook))[parents]]
+        step = _LBG_STEP * (far - codebook[parents])
+        codebook = np.concatenate([codebook, codebook[parents] + step])
+        codebook[parents] -= step
         codebook = lloyd(X, codebook, weight, _LBG_PASSES, 0.0, eligible).codebook
     return codebook
 
