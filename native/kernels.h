@@ -37,7 +37,8 @@ struct AssignCodebook {
   float* centre;
   float scale;
   int64_t panel_vectors;
-  AssignFilter f32;
+  AssignFilter f32, s8;
+  bool has_s8;
   int64_t scratch_bytes;
 };
 // Lays the codebook out in `storage`, 64-byte aligned, and fills it; returns the bytes that takes. With storage null it

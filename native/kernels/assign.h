@@ -14,8 +14,30 @@ int64_t assign_prepare(AssignCodebook& book, void* storage) {
   double* work = carver.take<double>(d);
   book.f32.panels = carver.take<float>(padded * d);
   book.f32.offsets = carver.take<float>(padded);
-  if (storage) pack_f32(book, centre_codebook(book, work));
+#if CODEWORD_VNNI
+  book.has_s8 = d >= kLeastBytesDimensions && d <= kMostBytesDimensions;
+  if (book.has_s8) {
+    book.s8.panels = carver.take<int32_t>(padded * FilterS8::groups(d));
+    book.s8.offsets = carver.take<float>(padded);
+    book.s8.scales = carver.take<float>(padded);
+    book.s8.corrections = carver.take<int32_t>(padded);
+  }
+#endif
+  if (!storage) return carver.used;
+  const CodebookShape shape = centre_codebook(book, work);
+  pack_f32(book, shape);
+#if CODEWORD_VNNI
+  if (book.has_s8) pack_s8(book, shape);
+#endif
   return carver.used;
+}
+
+// A filter that fails half of its first rows gets no more of them.
+constexpr int64_t kTrialRows = 2 * kBlockRows;
+
+inline int64_t pass_on(int32_t* pending, int64_t left, int64_t begin, int64_t n, bool all) {
+  for (int64_t j = begin; j < n; ++j) pending[left++] = all ? static_cast<int32_t>(j) : pending[j];
+  return left;
 }
 
 // Sends the n rows listed in `pending` (rows 0 .. n - 1 when `all`) through a filter; leaves in `pending` those that it
@@ -26,6 +48,7 @@ inline int64_t filter_rows(const AssignCodebook& book, const Filter& filter, con
   Block<kVectors, Filter> block(book, filter, scratch);
   int64_t left = 0;
   for (int64_t begin = 0; begin < n; begin += kBlockRows) {
+    if (begin == kTrialRows && 2 * left > begin) return pass_on(pending, left, begin, n, all);
     const int64_t size = min_of(n - begin, kBlockRows);
     const float* x[kBlockRows];
     int32_t row[kBlockRows];
@@ -55,8 +78,15 @@ inline int64_t filter_rows(const AssignCodebook& book, const Filter& filter, con
 }
 
 inline void assign_batch(const AssignCodebook& book, const AssignScratch& scratch, const AssignRows& rows, int64_t n) {
-  const FilterF32 f32 = {book, scratch.rows, FilterF32::row_stride(book.d)};
-  const int64_t left = filter_rows(book, f32, scratch, rows, scratch.pending, n, true);
+  int64_t left = n;
+  bool all = true;
+#if CODEWORD_VNNI
+  if (book.has_s8) {
+    left = filter_rows(book, FilterS8(book, scratch), scratch, rows, scratch.pending, left, all);
+    all = false;
+  }
+#endif
+  left = filter_rows(book, FilterF32(book, scratch), scratch, rows, scratch.pending, left, all);
   for (int64_t j = 0; j < left; ++j) {
     const int64_t row = scratch.pending[j];
     rows.labels[row * rows.labels_stride] = nearest_of(book, rows.x + row * rows.x_stride, nullptr, book.k);

@@ -1,23 +1,5 @@
 // One block of rows through one filter: scores of a chunk of the codebook at a time, then the candidates in it.
 
-struct AssignScratch {
-  float* rows;
-  void *scores, *groups, *lane_minima, *candidates;
-  int32_t* pending;
-};
-
-inline int64_t carve_scratch(const AssignCodebook& book, void* memory, AssignScratch& scratch) {
-  const int64_t scores = min_of(kChunkCodewords, round_up(book.k, book.panel_vectors * kLanes));
-  Carver carver = {static_cast<char*>(memory)};
-  scratch.rows = carver.take<float>(kBlockRows * FilterF32::row_stride(book.d));
-  scratch.scores = carver.take<float>(kBlockRows * scores);
-  scratch.groups = carver.take<float>(kBlockRows * round_up(scores / book.panel_vectors, 64));
-  scratch.lane_minima = carver.take<float>(kBlockRows * kLanes);
-  scratch.candidates = carver.take<Candidates<float>>(kBlockRows);
-  scratch.pending = carver.take<int32_t>(kBatchRows);
-  return carver.used;
-}
-
 template <int64_t kVectors, class Filter>
 struct Block {
   using Score = typename Filter::Score;
@@ -25,7 +7,7 @@ struct Block {
 
   const AssignCodebook& book;
   Filter filter;
-  Score *scores, *groups, *lane_minima;
+  Score *scores, *groups;
   Candidates<Score>* candidates;
   int64_t panels, chunk;          // in the codebook, and in a chunk of it
   int64_t stride, groups_stride;  // of the rows of `scores` and `groups`
@@ -35,7 +17,6 @@ struct Block {
         filter(a_filter),
         scores(static_cast<Score*>(scratch.scores)),
         groups(static_cast<Score*>(scratch.groups)),
-        lane_minima(static_cast<Score*>(scratch.lane_minima)),
         candidates(static_cast<Candidates<Score>*>(scratch.candidates)),
         panels((book.k + kWidth - 1) / kWidth),
         chunk(min_of(panels, min_of(filter.panels_in(kChunkCacheBytes), kChunkCodewords / kWidth))),
@@ -57,7 +38,6 @@ struct Block {
 
  private:
   void score(int64_t first, int64_t last, int64_t n) {
-    for (int64_t i = 0; i < kBlockRows * kLanes; i += kLanes) store(lane_minima + i, splat(VectorOf<Score>::kMost));
     const int64_t step = filter.panels_in(kPanelCacheBytes);
     for (int64_t begin = first; begin < last; begin += step) {
       const int64_t end = min_of(begin + step, last);
@@ -77,15 +57,10 @@ struct Block {
   template <int64_t kRows>
   CODEWORD_INLINE void tile(int64_t panel, int64_t at, int64_t r) {
     score_tile<kRows, kVectors>(filter, panel, r, scores + r * stride + at * kWidth, stride,
-                                groups + r * groups_stride + at * kLanes, groups_stride, lane_minima + r * kLanes);
+                                groups + r * groups_stride + at * kLanes, groups_stride);
   }
 
   void collect_row(int64_t r, int64_t first, int64_t n_panels) {
-    Candidates<Score>& row = candidates[r];
-    const Score least = lane_min(load(lane_minima + r * kLanes));
-    if (least < row.least) row.least = least;
-    if (!row.overflowed()) {
-      row.collect(scores + r * stride, groups + r * groups_stride, n_panels, kVectors, first * kWidth);
-    }
+    candidates[r].template collect<kVectors>(scores + r * stride, groups + r * groups_stride, n_panels, first * kWidth);
   }
 };

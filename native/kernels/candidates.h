@@ -43,30 +43,41 @@ struct Candidates {
     n = kept;
   }
 
-  void push(int64_t codeword, Score value) {
-    if (n == kMostCandidates) prune();
-    if (n >= kMostCandidates) {
-      n = kMostCandidates + 1;
-      return;
-    }
-    index[n] = static_cast<int32_t>(codeword);
-    score[n++] = value;
-  }
-
   // Adds the candidates of a chunk of `panels` panels that starts at codeword `first`.
-  void collect(const Score* scores, Score* groups, int64_t panels, int64_t vectors, int64_t first) {
-    const Score threshold = least + slack;
+  template <int64_t kVectors>
+  void collect(const Score* scores, Score* groups, int64_t panels, int64_t first) {
     const int64_t lanes = panels * kLanes;
+    auto minima = load(groups);
+    for (int64_t lane = kLanes; lane < lanes; lane += kLanes) minima = min(minima, load(groups + lane));
+    const Score lowest = lane_min(minima);
+    if (lowest < least) least = lowest;
+    if (overflowed()) return;
+    const auto threshold = splat(static_cast<Score>(least + slack));
     for (int64_t lane = lanes; lane % 64; lane += kLanes) store(groups + lane, splat(VectorOf<Score>::kMost));
     for (int64_t lane = 0; lane < lanes; lane += 64) {
-      for (uint64_t word = le_word(groups + lane, splat(threshold)); word; word &= word - 1) {
-        const int64_t hit = lane + lowest_bit(word);
-        const int64_t codeword = hit / kLanes * vectors * kLanes + hit % kLanes;
-        for (int64_t v = 0; v < vectors; ++v) {
-          const Score value = scores[codeword + v * kLanes];
-          if (value <= threshold) push(first + codeword + v * kLanes, value);
-        }
+      for (uint64_t word = le_word(groups + lane, threshold); word; word &= word - 1) {
+        push<kVectors>(scores, lane + lowest_bit(word), first);
       }
+    }
+  }
+
+ private:
+  // Adds those of lane `lane`'s codewords, one from each vector of its panel, that are below the threshold: without
+  // branches, as nothing predicts which they are.
+  template <int64_t kVectors>
+  CODEWORD_INLINE void push(const Score* scores, int64_t lane, int64_t first) {
+    if (n > kMostCandidates - kVectors) {
+      prune();
+      if (n > kMostCandidates - kVectors) n = kMostCandidates + 1;
+      if (overflowed()) return;
+    }
+    const Score threshold = least + slack;
+    int64_t codeword = lane / kLanes * kVectors * kLanes + lane % kLanes;
+    CODEWORD_UNROLL
+    for (int64_t v = 0; v < kVectors; ++v, codeword += kLanes) {
+      index[n] = static_cast<int32_t>(first + codeword);
+      score[n] = scores[codeword];
+      n += scores[codeword] <= threshold;
     }
   }
 };

@@ -7,8 +7,8 @@ struct FilterF32 {
   float* rows;
   int64_t stride;
 
-  // An odd number of cache lines, so that the rows of a tile do not meet in one cache set.
-  static int64_t row_stride(int64_t d) { return 16 * ((d + 15) / 16 | 1); }
+  FilterF32(const AssignCodebook& a_book, const AssignScratch& scratch)
+      : book(a_book), rows(scratch.rows), stride(assign_row_stride(a_book.d)) {}
 
   // Centred row r; returns the slack of its scores, infinite when they could overflow.
   float load_row(const float* x, int64_t r) {

@@ -24,23 +24,22 @@ struct VectorOf<int32_t> {
   static constexpr int32_t kMost = 0x7fffffff;
 };
 
-// Writes the scores of `kRows` rows against one panel, their minimum over the panel's vectors, and the running minimum
-// a lane.
+// Writes the scores of `kRows` rows against one panel and their minimum over the panel's vectors.
 template <int64_t kRows, int64_t kVectors, class Filter>
 CODEWORD_INLINE void score_tile(const Filter& filter, int64_t panel, int64_t row, typename Filter::Score* scores,
-                                int64_t scores_stride, typename Filter::Score* groups, int64_t groups_stride,
-                                typename Filter::Score* lane_minima) {
+                                int64_t scores_stride, typename Filter::Score* groups, int64_t groups_stride) {
   using Vector = typename VectorOf<typename Filter::Score>::type;
   Vector sums[kRows][kVectors];
   filter.template sum<kRows, kVectors>(panel, row, sums);
   CODEWORD_UNROLL
   for (int64_t r = 0; r < kRows; ++r) {
-    CODEWORD_UNROLL
-    for (int64_t v = 0; v < kVectors; ++v) store(scores + r * scores_stride + v * kLanes, sums[r][v]);
     Vector least = sums[r][0];
+    store(scores + r * scores_stride, least);
     CODEWORD_UNROLL
-    for (int64_t v = 1; v < kVectors; ++v) least = min(least, sums[r][v]);
+    for (int64_t v = 1; v < kVectors; ++v) {
+      store(scores + r * scores_stride + v * kLanes, sums[r][v]);
+      least = min(least, sums[r][v]);
+    }
     store(groups + r * groups_stride, least);
-    store(lane_minima + r * kLanes, min(load(lane_minima + r * kLanes), least));
   }
 }

@@ -44,6 +44,10 @@ CODEWORD_INLINE float lane_sum(F32 a) { return _mm512_reduce_add_ps(a.v); }
 CODEWORD_INLINE I32 load(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
 CODEWORD_INLINE void store(int32_t* p, I32 a) { _mm512_storeu_si512(p, a.v); }
 CODEWORD_INLINE I32 splat(int32_t a) { return {_mm512_set1_epi32(a)}; }
+CODEWORD_INLINE I32 hide(I32 a) {
+  __asm__("" : "+v"(a.v));
+  return a;
+}
 CODEWORD_INLINE I32 min(I32 a, I32 b) { return {_mm512_min_epi32(a.v, b.v)}; }
 CODEWORD_INLINE I32 max(I32 a, I32 b) { return {_mm512_max_epi32(a.v, b.v)}; }
 CODEWORD_INLINE uint32_t le_bits(I32 a, I32 b) { return _mm512_cmple_epi32_mask(a.v, b.v); }
@@ -53,8 +57,20 @@ CODEWORD_INLINE I32 to_int(F32 a) { return {_mm512_cvtps_epi32(a.v)}; }  // near
 
 #if CODEWORD_VNNI
 // acc[l] + the dot product of the l-th group of four bytes (a unsigned, b signed), or of two int16.
+// As assembly where possible: g++ 12 copies and spills the accumulators of a tile around the intrinsic.
+#if defined(_MSC_VER) && !defined(__clang__)
 CODEWORD_INLINE I32 dot_u8s8(I32 acc, I32 a, I32 b) { return {_mm512_dpbusd_epi32(acc.v, a.v, b.v)}; }
 CODEWORD_INLINE I32 dot_s16(I32 acc, I32 a, I32 b) { return {_mm512_dpwssd_epi32(acc.v, a.v, b.v)}; }
+#else
+CODEWORD_INLINE I32 dot_u8s8(I32 acc, I32 a, I32 b) {
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(acc.v) : "v"(a.v), "v"(b.v));
+  return acc;
+}
+CODEWORD_INLINE I32 dot_s16(I32 acc, I32 a, I32 b) {
+  __asm__("vpdpwssd %2, %1, %0" : "+v"(acc.v) : "v"(a.v), "v"(b.v));
+  return acc;
+}
+#endif
 CODEWORD_INLINE void store_bytes(uint8_t* p, I32 a) {  // the low byte of every lane
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a.v));
 }

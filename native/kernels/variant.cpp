@@ -24,8 +24,10 @@ namespace {
 #include "exact.h"
 #include "scores.h"
 #include "assign_prepare.h"
-#include "filter_f32.h"
 #include "candidates.h"
+#include "scratch.h"
+#include "filter_f32.h"
+#include "filter_s8.h"
 #include "block.h"
 // clang-format on
 

@@ -1,0 +1,22 @@
+// Memory of one call: a block of rows in a filter's form, its scores (see scores.h) and candidates, and the rows of a
+// batch that wait for the next filter.
+
+// An odd number of cache lines, so that the rows of a tile do not meet in one cache set.
+inline int64_t assign_row_stride(int64_t d) { return 16 * ((d + 15) / 16 | 1); }
+
+struct AssignScratch {
+  float* rows;
+  void *scores, *groups, *candidates;
+  int32_t* pending;
+};
+
+inline int64_t carve_scratch(const AssignCodebook& book, void* memory, AssignScratch& scratch) {
+  const int64_t scores = min_of(kChunkCodewords, round_up(book.k, book.panel_vectors * kLanes));
+  Carver carver = {static_cast<char*>(memory)};
+  scratch.rows = carver.take<float>(kBlockRows * assign_row_stride(book.d));
+  scratch.scores = carver.take<float>(kBlockRows * scores);
+  scratch.groups = carver.take<float>(kBlockRows * round_up(scores / book.panel_vectors, 64));
+  scratch.candidates = carver.take<Candidates<float>>(kBlockRows);
+  scratch.pending = carver.take<int32_t>(kBatchRows);
+  return carver.used;
+}
