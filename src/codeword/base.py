@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword import checks, runtime
-from codeword.errors import FormatError, NotFittedError
+from codeword.errors import FormatError, NotFittedError, UnknownQuantizerError
 
 if TYPE_CHECKING:
     from codeword.metrics import Distortion
@@ -42,6 +42,8 @@ class Component:
     @classmethod
     def _parameters(cls) -> dict[str, Any]:
         """Names of the constructor's arguments with their defaults (... where there is none)."""
+        if cls.__init__ is object.__init__:  # type: ignore[misc]
+            return {}
         code = cls.__init__.__code__  # type: ignore[misc]
         names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
         defaults: dict[str, Any] = dict.fromkeys(names, ...)
@@ -139,7 +141,7 @@ class Component:
             if d is not None:
                 made._load(dict(state))
         except (TypeError, KeyError, ValueError, IndexError, OverflowError) as e:
-            if isinstance(e, FormatError):
+            if isinstance(e, (FormatError, UnknownQuantizerError)):
                 raise
             raise FormatError(f"{cls.__name__}: configuration and arrays do not fit together: {e!r}") from e
         return made

@@ -151,7 +151,7 @@ class VectorQuantizer(Quantizer):
         cells.move(labels[:, 0])
         new, old = cells.counts(), self.counts
         share = np.where(new > 0, new / np.maximum(old + new, 1e-300), 0.0)[:, None]
-        means = cells.means(self.codebook).astype(np.float64)
+        means = cells.step_to_means(self.codebook).astype(np.float64)
         self._variance = _pooled_variance(self._variance, self.codebook, old, A)
         self._spread = np.maximum(self._spread, A.max(0) - A.min(0))
         codebook = self.codebook.astype(np.float64)
