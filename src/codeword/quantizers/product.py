@@ -53,7 +53,7 @@ class ProductQuantizer(Quantizer):
     codebooks: list[F32]
 
     def __init__(
-        self, m: int, bits: int = 8, *, seeding: str = "kmeans++", max_iter: int = 25, tol: float = 1e-4, seed: int = 0
+        self, m: int, bits: int = 8, *, seeding: str = "kmeans++", max_iter: int = 16, tol: float = 1e-4, seed: int = 0
     ) -> None:
         self.m = m
         self.bits = bits

@@ -61,7 +61,7 @@ class VectorQuantizer(Quantizer):
     codebook: F32
     counts: NDArray[np.float64]
 
-    def __init__(self, k: int, *, seeding: str = "kmeans++", max_iter: int = 25, tol: float = 1e-4, seed: int = 0) -> None:
+    def __init__(self, k: int, *, seeding: str = "kmeans++", max_iter: int = 16, tol: float = 1e-4, seed: int = 0) -> None:
         self.k = k
         self.seeding = seeding
         self.max_iter = max_iter

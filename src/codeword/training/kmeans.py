@@ -33,7 +33,7 @@ class Settings:
 
     k: int
     seeding: str = "kmeans++"
-    max_iter: int = 25
+    max_iter: int = 16
     tol: float = 1e-4
     seed: int = 0
 
