@@ -32,7 +32,7 @@ def main() -> None:
         table.add_column(column, justify="right")
     for name, (X, k) in sources.items():
         X = np.ascontiguousarray(X)
-        eligible = seeding.eligible_rows(X, None, 0)
+        eligible, _ = seeding.split_rows(X, None, 0)
         start = seeding.kmeans_plus_plus(X, k, None, eligible, 0)
         reference = loss_after(X, start, 25, 1.0, eligible)
         for passes in PASSES:

@@ -47,11 +47,12 @@ class Pipeline(Quantizer):
         A = checks.training_rows(X, wide=True)
         weight = checks.weights(sample_weight, len(A))
         d = A.shape[1]
-        spread, variance = column_statistics(A, weight)
+        Y = A
         for transform in self.transforms:
-            A = transform.fit(A, weight).transform(A)
-        self.quantizer.fit(A, weight)
-        self._spread, self._variance, self.d = spread, variance, d
+            Y = transform.fit(Y, weight).transform(Y)
+        self.quantizer.fit(Y, weight)
+        self._spread, self._variance = column_statistics(A, weight)
+        self.d = d
         return self
 
     def partial_fit(self, X: Any) -> Pipeline:
@@ -59,14 +60,13 @@ class Pipeline(Quantizer):
         self._check_parts()
         A = checks.training_rows(X, wide=True)
         fitted = all(t.d is not None for t in self.transforms)
-        spread, variance = column_statistics(A, None)
-        d = A.shape[1]
+        Y = A
         for transform in self.transforms:
-            A = (transform if fitted else transform.fit(A)).transform(A)
-        self.quantizer.partial_fit(A)
+            Y = (transform if fitted else transform.fit(Y)).transform(Y)
+        self.quantizer.partial_fit(Y)
         if not fitted or not hasattr(self, "_spread"):
-            self._spread, self._variance = spread, variance
-        self.d = d if self.quantizer.d is not None else None
+            self._spread, self._variance = column_statistics(A, None)
+        self.d = A.shape[1] if self.quantizer.d is not None else None
         return self
 
     def encode(self, X: Any) -> U8:

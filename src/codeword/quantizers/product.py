@@ -53,7 +53,7 @@ class ProductQuantizer(Quantizer):
     codebooks: list[F32]
 
     def __init__(
-        self, m: int, bits: int = 8, *, seeding: str = "kmeans++", max_iter: int = 16, tol: float = 1e-4, seed: int = 0
+        self, m: int, bits: int = 8, *, seeding: str = "kmeans++", max_iter: int = 16, tol: float = 1e-4, seed: int = 0, trim: bool = True
     ) -> None:
         self.m = m
         self.bits = bits
@@ -61,6 +61,7 @@ class ProductQuantizer(Quantizer):
         self.max_iter = max_iter
         self.tol = tol
         self.seed = seed
+        self.trim = trim
 
     def indices(self, codes_: Any) -> NDArray[np.uint32]:
         """Codeword numbers (n, m) of packed codes (n, code_size)."""
@@ -89,7 +90,7 @@ class ProductQuantizer(Quantizer):
 
     def _fit(self, X: F32, weight: F32 | None) -> None:
         k, pieces = self._k(), self._pieces(X.shape[1])
-        settings = kmeans.Settings.checked(k, self.seeding, self.max_iter, self.tol, self.seed, k)
+        settings = kmeans.Settings.checked(k, self.seeding, self.max_iter, self.tol, self.seed, self.trim, k)
         self.training_ = []
         with runtime.Progress("ProductQuantizer.fit", len(pieces), "pieces") as progress:
             for start, stop in pieces:

@@ -37,6 +37,8 @@ class VectorQuantizer(Quantizer):
         Stop when a pass lowers the distortion by at most this share.
     seed : int
         Same seed, same data: same codebook, for any threads, blocks and instruction set.
+    trim : bool
+        Leave out of the training rows more than four times as far from the median row as 99 % of the rows (never more than 1 %).
 
     Attributes
     ----------
@@ -61,12 +63,13 @@ class VectorQuantizer(Quantizer):
     codebook: F32
     counts: NDArray[np.float64]
 
-    def __init__(self, k: int, *, seeding: str = "kmeans++", max_iter: int = 16, tol: float = 1e-4, seed: int = 0) -> None:
+    def __init__(self, k: int, *, seeding: str = "kmeans++", max_iter: int = 16, tol: float = 1e-4, seed: int = 0, trim: bool = True) -> None:
         self.k = k
         self.seeding = seeding
         self.max_iter = max_iter
         self.tol = tol
         self.seed = seed
+        self.trim = trim
 
     @classmethod
     def from_codebook(cls, codebook: Any) -> VectorQuantizer:
@@ -81,18 +84,19 @@ class VectorQuantizer(Quantizer):
     def partial_fit(self, X: Any) -> VectorQuantizer:
         """Learn from the next block of rows (n, d): each codeword moves to the mean of all the rows it ever took.
 
-        Rows are gathered until there are at least 4 k of them, then a first codebook is fitted on those; blocks after that are
+        The first 4 k rows are gathered, and from k rows on a codebook is fitted on what was gathered; blocks after that are
         assigned once and averaged in (MacQueen 1967, a block at a time).
         """
-        if self.d is None:
-            gathered = [*getattr(self, "_gathered", []), checks.rows(X, d=self._gathered_width())]
-            self._gathered = gathered
-            if sum(map(len, gathered)) >= 4 * self._settings().k:
-                self._gathered = []
-                self.fit(np.concatenate(gathered))
+        gathered: list[F32] = getattr(self, "_gathered", [])
+        if self.d is not None and not gathered:
+            self._average_in(checks.rows(X, d=self.d, spread=self._spread))
             return self
-        A = checks.rows(X, d=self.d, spread=self._spread)
-        self._average_in(A)
+        width = gathered[0].shape[1] if gathered else None
+        gathered = [np.concatenate([*gathered, checks.rows(X, d=width)])]
+        k = self._settings().k
+        if len(gathered[0]) >= k:
+            self.fit(gathered[0])
+        self._gathered = gathered if len(gathered[0]) < 4 * k else []
         return self
 
     def indices(self, codes_: Any) -> NDArray[np.uint32]:
@@ -110,13 +114,14 @@ class VectorQuantizer(Quantizer):
         return self.codebook.nbytes
 
     def _settings(self) -> kmeans.Settings:
-        return kmeans.Settings.checked(self.k, self.seeding, self.max_iter, self.tol, self.seed, LARGEST_K)
+        return kmeans.Settings.checked(self.k, self.seeding, self.max_iter, self.tol, self.seed, self.trim, LARGEST_K)
 
     def _bits(self) -> NDArray[np.uint8]:
         k = checks.integer(self.k, "k", 1, LARGEST_K)
         return np.array([max(1, (k - 1).bit_length())], np.uint8)
 
     def _fit(self, X: F32, weight: F32 | None) -> None:
+        self._gathered: list[F32] = []
         self.training_ = kmeans.train(X, self._settings(), weight, "VectorQuantizer.fit")
         self._set(self.training_.codebook, self.training_.counts)
 
@@ -139,10 +144,6 @@ class VectorQuantizer(Quantizer):
     def _load(self, state: State) -> None:
         k = checks.integer(self.k, "k", 1, LARGEST_K)
         self._set(array(state, "codebook", np.float32, (k, self.d)), array(state, "counts", np.float64, (k,)))
-
-    def _gathered_width(self) -> int | None:
-        gathered = getattr(self, "_gathered", [])
-        return gathered[0].shape[1] if gathered else None
 
     def _average_in(self, A: F32) -> None:
         """Move each codeword to the mean of its old rows and the new ones; widen what is known of the columns."""

@@ -36,9 +36,12 @@ class Settings:
     max_iter: int = 16
     tol: float = 1e-4
     seed: int = 0
+    trim: bool = True
 
     @classmethod
-    def checked(cls, k: object, seeding: object, max_iter: object, tol: object, seed: object, largest_k: int) -> Settings:
+    def checked(
+        cls, k: object, seeding: object, max_iter: object, tol: object, seed: object, trim: object, largest_k: int
+    ) -> Settings:
         """Build from unchecked parameters; errors name the parameter."""
         return cls(
             checks.integer(k, "k", 1, largest_k),
@@ -46,6 +49,7 @@ class Settings:
             checks.integer(max_iter, "max_iter", 0, 100_000),
             checks.real(tol, "tol", 0.0, 1.0),
             checks.integer(seed, "seed", 0, 2**63 - 1),
+            checks.flag(trim, "trim"),
         )
 
 
@@ -59,8 +63,10 @@ class Training:
     """(k,) weight of the rows in each cell at the last assignment."""
     history: list[float] = field(default_factory=list)
     """Distortion (mean squared error per row and dimension) of the codebook that each pass began with."""
+    not_seeded: int = 0
+    """Rows that could not become codewords because they are among the farthest out."""
     trimmed: int = 0
-    """Rows that the seeding did not consider because they lie far out; updates use all rows."""
+    """Outliers that were left out altogether."""
     repaired: int = 0
     """Empty cells that were given a far row of a crowded cell."""
     converged: bool = False
@@ -78,10 +84,14 @@ def train(X: F32, settings: Settings, weight: F32 | None = None, label: str = "k
     n = len(X) if weight is None else int((weight > 0).sum())
     if n < settings.k:
         raise ValueError(f"X: expected at least k = {settings.k} rows{'' if weight is None else ' of weight above 0'}, got {n}")
-    eligible = seeding.eligible_rows(X, weight, settings.seed)
+    eligible, outlier = seeding.split_rows(X, weight, settings.seed)
+    trimmed = int(outlier.sum()) if settings.trim and n - outlier.sum() >= settings.k else 0
+    if trimmed:
+        kept = ~outlier
+        X, eligible, weight = X[kept], eligible[kept], None if weight is None else weight[kept]
     start = first_codebook(X, settings, weight, eligible)
     result = lloyd(X, start, weight, settings.max_iter, settings.tol, eligible, label)
-    result.trimmed = n - int(eligible.sum())
+    result.not_seeded, result.trimmed = n - int(eligible.sum()), trimmed
     return result
 
 

@@ -6,7 +6,7 @@ refresh, which can only have shrunk since, and accepted with probability D²_now
 (rejection sampling; Cohen-Addad et al. 2020 use the idea with approximate distances), while D² is refreshed for many new
 codewords at once by the blocked assignment kernel.
 
-D² sampling prefers outliers, so rows far from the centre are not eligible (`eligible_rows`).
+D² sampling prefers outliers, so rows far from the centre are not eligible (`split_rows`).
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 TRIMMED_SHARE = 0.01
+OUTLIER_FACTOR = 4.0
 _MEDIAN_ROWS = 2048
 _LARGEST_BATCH = 1024
 # Streams of random keys (see keys.bits64).
 _FIRST, _DRAW, _ACCEPT, _MEDIAN, _FILL = range(101, 106)
 
 
-def eligible_rows(X: F32, weight: F32 | None, seed: int) -> Bools:
-    """Rows that may become codewords: of weight above 0 and not among the farthest `TRIMMED_SHARE` from the median row.
+def split_rows(X: F32, weight: F32 | None, seed: int) -> tuple[Bools, Bools]:
+    """Which rows (n,) may become codewords, and which are outliers.
 
-    The median (per column) is taken over at most 2,048 rows chosen by key; ties at the threshold stay eligible.
+    Distance from the median row decides. Eligible: rows of weight above 0, not among the farthest `TRIMMED_SHARE`. Outliers: rows
+    more than `OUTLIER_FACTOR` times as far as the nearest ``1 - TRIMMED_SHARE`` of the rows, so at most that share can be.
+    The median (per column) is taken over at most 2,048 rows chosen by key; ties at a threshold stay in.
     """
     used = np.ones(len(X), np.bool_) if weight is None else weight > 0
     median = np.median(X[keys.sample(seed, _MEDIAN, len(X), _MEDIAN_ROWS)], axis=0).astype(np.float32)
@@ -41,7 +44,7 @@ def eligible_rows(X: F32, weight: F32 | None, seed: int) -> Bools:
     far = squares[:, 0]
     keep = max(1, int(np.ceil(used.sum() * (1 - TRIMMED_SHARE))))
     threshold = np.partition(far[used], keep - 1)[keep - 1]
-    return used & (far <= threshold)
+    return used & (far <= threshold), used & (far > OUTLIER_FACTOR**2 * threshold)
 
 
 def random_rows(X: F32, k: int, weight: F32 | None, eligible: Bools, seed: int) -> F32:
@@ -49,7 +52,8 @@ def random_rows(X: F32, k: int, weight: F32 | None, eligible: Bools, seed: int) 
     order = keys.bits64(seed, _FIRST, np.arange(len(X)))
     chosen = _smallest(order, np.flatnonzero(eligible), k)
     if len(chosen) < k:
-        chosen = np.concatenate([chosen, _smallest(order, np.flatnonzero(~eligible), k - len(chosen))])
+        others = ~eligible if weight is None else ~eligible & (weight > 0)
+        chosen = np.concatenate([chosen, _smallest(order, np.flatnonzero(others), k - len(chosen))])
     return X[np.sort(chosen)]
 
 
@@ -78,7 +82,8 @@ def kmeans_plus_plus(X: F32, k: int, weight: F32 | None, eligible: Bools, seed: 
         chosen += list(candidates[accepted])
         nearest_square = np.minimum(nearest_square, _squares_to(X, X[candidates[accepted]]))
     if len(chosen) < k:
-        chosen += list(_fill(X, k - len(chosen), nearest_square, eligible, seed))
+        usable = np.ones(len(X), np.bool_) if weight is None else weight > 0
+        chosen += list(_fill(k - len(chosen), nearest_square, eligible, usable, seed))
     return X[np.array(chosen, np.int64)]
 
 
@@ -109,7 +114,7 @@ def _squares_to(X: F32, codebook: F32) -> F64:
     return squares[:, 0]
 
 
-def _fill(X: F32, missing: int, nearest_square: F64, eligible: Bools, seed: int) -> I64:
+def _fill(missing: int, nearest_square: F64, eligible: Bools, usable: Bools, seed: int) -> I64:
     """Every eligible row lies on a codeword already: take the farthest other rows, then any (their codewords stay unused)."""
-    order = keys.bits64(seed, _FILL, np.arange(len(X)))
-    return np.lexsort((order, -nearest_square, eligible))[:missing]
+    order = keys.bits64(seed, _FILL, np.arange(len(usable)))
+    return np.lexsort((order, -nearest_square, eligible, ~usable))[:missing]
