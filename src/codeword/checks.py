@@ -158,17 +158,23 @@ def check_finite(A: NDArray[Any], name: str, first: int = 0) -> None:
             raise ValueError(f"{name}: expected finite numbers, got {value} in row {first + start + row}, column {column}")
 
 
-def narrow(A: F64, name: str, spread: F32 | None = None, first: int = 0) -> F32:
-    """Round finite float64 rows (n, d) to float32, or name the column where that would lose too much."""
-    if len(A) == 0:
-        return A.astype(np.float32)
-    largest = np.maximum(np.abs(A.max(0)), np.abs(A.min(0)))
+def check_range(A: F64, name: str, first: int = 0) -> F64:
+    """Raise ValueError that names a row and column of `A` (n, d), n > 0, beyond float32; return each column's largest magnitude."""
+    largest: F64 = np.maximum(np.abs(A.max(0)), np.abs(A.min(0)))
     if (largest > np.finfo(np.float32).max).any():
         column = int(np.argmax(largest))
         row = int(np.argmax(np.abs(A[:, column])))
         raise ValueError(
             f"{name}: expected numbers within float32, got {A[row, column]} in row {first + row}, column {column}; scale it down"
         )
+    return largest
+
+
+def narrow(A: F64, name: str, spread: F32 | None = None, first: int = 0) -> F32:
+    """Round finite float64 rows (n, d) to float32, or name the column where that would lose too much."""
+    if len(A) == 0:
+        return A.astype(np.float32)
+    largest = check_range(A, name, first)
     spans = (A.max(0) - A.min(0)) if spread is None else spread.astype(np.float64)
     lost = (largest > MAX_OFFSET_IN_SPREADS * spans) & (spans > 0)
     if lost.any():
