@@ -1,0 +1,39 @@
+"""Sums in *lane order*, the one order in which the package adds products of coordinates (ARCHITECTURE.md, Exactness).
+
+Eight accumulators: accumulator l takes coordinates l, l + 8, ... in rising order; then ``a[l] + a[l + 4]`` (l < 4),
+``b[l] + b[l + 2]`` (l < 2), ``c[0] + c[1]``. The order does not depend on how many rows are summed, nor on a BLAS.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+F64 = NDArray[np.float64]
+_LANES = 8
+
+
+def lane_sum(P: F64) -> F64:
+    """Sum of each row of `P` (n, d) float64 in lane order, float64 (n,).
+
+    Examples
+    --------
+    >>> lane_sum(np.arange(20.0).reshape(2, 10))
+    array([ 45., 145.])
+    """
+    n, d = P.shape
+    whole = d // _LANES * _LANES
+    a = np.zeros((n, _LANES))
+    for start in range(0, whole, _LANES):
+        a += P[:, start : start + _LANES]
+    a[:, : d - whole] += P[:, whole:]
+    b = a[:, :4] + a[:, 4:]
+    c = b[:, :2] + b[:, 2:]
+    return np.asarray(c[:, 0] + c[:, 1])
+
+
+def lane_dot(A: NDArray[Any], B: NDArray[Any]) -> F64:
+    """Inner products of the rows of `A` and `B` (n, d) in float64, float64 (n,): products of float32 are exact."""
+    return lane_sum(np.multiply(A, B, dtype=np.float64))
