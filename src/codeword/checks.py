@@ -265,6 +265,13 @@ def real(value: Any, name: str, low: float, high: float) -> float:
     return number
 
 
+def flag(value: Any, name: str) -> bool:
+    """Check a parameter that is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
+
+
 def choice(value: Any, name: str, allowed: tuple[str, ...]) -> str:
     """Check a parameter that is one of a few words."""
     if value not in allowed:
