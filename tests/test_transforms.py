@@ -105,6 +105,7 @@ def test_inverse_is_affine_and_project_is_its_linear_part(make: Callable[[], Tra
     moved = t.project(queries)
     assert moved.shape == (5, t.d_out)
     assert np.allclose(queries @ decoded.T, moved @ Y.T.astype(np.float64) + (queries @ offset)[:, None], atol=1e-4)
+    assert np.allclose(t.lift(Y.astype(np.float64)) + offset, decoded, atol=1e-5)
 
 
 @all_transforms

@@ -239,7 +239,9 @@ def _row_blocks(n: int, k: int) -> Iterator[tuple[int, int]]:
 
 
 def _checked(X: Any, name: str, d: int | None) -> NDArray[Any]:
-    A = checks.rows(X, name, d=d, wide=True, empty=d is not None)
+    A = checks.rows(X, name, wide=True, empty=d is not None)
+    if d is not None and A.shape[1] != d:
+        raise ValueError(f"{name}: expected width {d} like X, got {A.shape[1]}")
     if A.dtype == np.float64 and len(A):
         checks.check_range(A, name)
         # What float32 cannot hold counts as zero: then no square or product of two numbers underflows in float64.

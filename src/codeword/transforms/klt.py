@@ -98,6 +98,9 @@ class KLT(Transform):
     def project(self, Q: NDArray[Any]) -> F64:
         return self._onto_axes(Q)
 
+    def lift(self, Y: NDArray[Any]) -> F64:
+        return self._from_axes(Y)
+
     def _fit(self, X: NDArray[Any], weight: F32 | None) -> None:
         d = X.shape[1]
         if d > LARGEST_D:

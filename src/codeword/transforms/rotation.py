@@ -58,7 +58,12 @@ class Rotation(Transform):
         self.rounds = rounds
 
     def project(self, Q: NDArray[Any]) -> NDArray[Any]:
+        if Q.dtype == np.float64 and len(Q):
+            checks.check_range(Q, "queries")
         return self._forward(Q)
+
+    def lift(self, Y: NDArray[Any]) -> NDArray[Any]:
+        return self._inverse(Y.astype(np.float32))
 
     def _fit(self, X: NDArray[Any], weight: F32 | None) -> None:
         self._steps(X.shape[1])
