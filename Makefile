@@ -29,7 +29,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 # $(call timed,<commands>): runs them, then says how long the target took; the exit status is theirs.
 timed = @start=$$(date +%s); ( set -e; $(1) ); status=$$?; echo "make $@: $$(( $$(date +%s) - start )) s"; exit $$status
 
-demo: $(VENV)/base.stamp
+demo: $(VENV)/base.stamp $(VENV)/demo.stamp
 	$(call timed,codeword demo $(DATA) $(ARGS))
 
 test: $(VENV)/base.stamp $(VENV)/test.stamp
@@ -75,7 +75,7 @@ $(VENV)/base.stamp: pyproject.toml $(NATIVE) | $(VENV)/tools.stamp
 	@$(PIP) install --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/test.stamp $(VENV)/lint.stamp: $(VENV)/%.stamp: pyproject.toml | $(VENV)/base.stamp
+$(VENV)/test.stamp $(VENV)/lint.stamp $(VENV)/demo.stamp: $(VENV)/%.stamp: pyproject.toml | $(VENV)/base.stamp
 	@echo "installing the extra $*"
 	@$(PIP) install --no-build-isolation --editable '.[$*]'
 	@touch $@
