@@ -138,7 +138,7 @@ def check_shape(A: NDArray[Any], name: str, d: int | None, empty: bool) -> None:
     want = f"(n, {d})" if d is not None else "(n, d)"
     if A.ndim != 2:
         hint = f"; one row? use {name}[None, :]" if A.ndim == 1 else ""
-        raise ValueError(f"{name}: expected shape {want}, got {A.ndim} dimensions {A.shape}{hint}")
+        raise ValueError(f"{name}: expected shape {want}, got a {A.ndim}-d array of shape {A.shape}{hint}")
     if d is not None and A.shape[1] != d:
         raise ValueError(f"{name}: expected shape {want}, got {A.shape}: width {A.shape[1]} instead of {d}")
     if A.shape[1] == 0 or A.shape[1] > MAX_DIM:

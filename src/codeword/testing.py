@@ -188,7 +188,7 @@ def bad_rows(X: Array) -> Iterator[tuple[Any, tuple[str, ...]]]:
         spoiled[7, 3] = value
         yield spoiled, ("row 7", "column 3")
     yield X[0], ("[None, :]",)
-    yield X[None], ("3 dimensions",)
+    yield X[None], ("3-d",)
     yield X.astype(str), ()
     yield X.astype(object), ("dtype",)
     yield X.astype(np.complex64), ("dtype",)
