@@ -29,6 +29,13 @@ struct AssignFilter {
   double base, per_norm, per_residual;
 };
 
+// The int16 filter's: all rows and codewords on one grid.
+struct AssignFilterS16 {
+  int32_t *panels, *offsets;
+  float *centre, scale;
+  float base, per_norm;
+};
+
 // A codebook prepared for `assign` of the same ISA.
 struct AssignCodebook {
   int64_t k, d;
@@ -38,7 +45,8 @@ struct AssignCodebook {
   float scale;
   int64_t panel_vectors;
   AssignFilter f32, s8;
-  bool has_s8;
+  AssignFilterS16 s16;
+  bool has_s8, has_s16;
   int64_t scratch_bytes;
 };
 // Lays the codebook out in `storage`, 64-byte aligned, and fills it; returns the bytes that takes. With storage null it

@@ -188,6 +188,24 @@ def test_equals_the_definition_on_hard_data(isa: str, make: Problem, d: int, k: 
     np.testing.assert_array_equal(assign(x, codebook)[:, 0], expected)
 
 
+@pytest.mark.parametrize("d", [100, 101, 500])
+def test_rounding_to_bytes_may_point_the_wrong_way(isa: str, d: int) -> None:
+    # In units of a 127th of its largest coordinate a row is 0.47 or -0.53 almost everywhere: positive in sum, negative once
+    # rounded to integers. So it is nearer to the vector of ones than to its negative by less than it then seems farther.
+    rng = np.random.default_rng(d)
+    x = np.full((20, d), 0.47, np.float32)
+    for row in x:
+        row[rng.permutation(np.arange(2, d))[: int(0.46 * d)]] -= 1
+    x[:, :2] = [127, -127]
+    ones = np.ones((1, d), np.float32)
+    ones[:, :2] = 0
+    codebook = np.concatenate([-ones, ones, np.ones((100, d), np.float32) * 50, np.ones((100, d), np.float32) * -50])
+    expected = reference.assign(x, codebook)
+    assert (expected == 1).all()
+    np.testing.assert_array_equal(assign(x, codebook[:2])[:, 0], expected)
+    np.testing.assert_array_equal(assign(x, codebook)[:, 0], expected)
+
+
 def matrices(rows: int, d: int) -> st.SearchStrategy[F32]:
     some = st.sampled_from([0.0, 1.0, -1.0, 0.5, 3.0, 2.0**-126, 2.0**-149, 2.0**100, 3e38])
     values = some | st.floats(width=32, allow_nan=False, allow_infinity=False)

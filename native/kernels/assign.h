@@ -15,7 +15,13 @@ int64_t assign_prepare(AssignCodebook& book, void* storage) {
   book.f32.panels = carver.take<float>(padded * d);
   book.f32.offsets = carver.take<float>(padded);
 #if CODEWORD_VNNI
-  book.has_s8 = d >= kLeastBytesDimensions && d <= kMostBytesDimensions;
+  book.has_s16 = words_beat_bytes(d, k);
+  if (book.has_s16) {
+    book.s16.panels = carver.take<int32_t>(padded * FilterS16::pairs(d));
+    book.s16.offsets = carver.take<int32_t>(padded);
+    book.s16.centre = carver.take<float>(round_up(d, kLanes));
+  }
+  book.has_s8 = !book.has_s16 && d <= kMostBytesDimensions;
   if (book.has_s8) {
     book.s8.panels = carver.take<int32_t>(padded * FilterS8::groups(d));
     book.s8.offsets = carver.take<float>(padded);
@@ -27,6 +33,7 @@ int64_t assign_prepare(AssignCodebook& book, void* storage) {
   const CodebookShape shape = centre_codebook(book, work);
   pack_f32(book, shape);
 #if CODEWORD_VNNI
+  if (book.has_s16) pack_s16(book, shape);
   if (book.has_s8) pack_s8(book, shape);
 #endif
   return carver.used;
@@ -81,6 +88,10 @@ inline void assign_batch(const AssignCodebook& book, const AssignScratch& scratc
   int64_t left = n;
   bool all = true;
 #if CODEWORD_VNNI
+  if (book.has_s16) {
+    left = filter_rows(book, FilterS16(book, scratch), scratch, rows, scratch.pending, left, all);
+    all = false;
+  }
   if (book.has_s8) {
     left = filter_rows(book, FilterS8(book, scratch), scratch, rows, scratch.pending, left, all);
     all = false;

@@ -93,11 +93,15 @@ inline CodebookShape centre_codebook(AssignCodebook& book, double* work) {
   return shape;
 }
 
+// The exact form is itself rounded: its scores differ from the real ones by at most this, times |c|^2 + 2 |x| |c|. Each
+// of its eight lanes adds ceil(d / 8) exact products; three more additions join the lanes, one joins <c, c> and <x, c>.
+inline double exact_form_error(int64_t d) { return 1.01 * kU64 * (static_cast<double>((d + 7) / 8) + 8); }
+
 // Adds what every filter's slack has in common: the rounding of the exact form itself (its scores decide, so the filter
 // must bound those, not the real ones) and underflow; then doubles, and covers the rounding of norms and of the slack.
 inline void finish_bound(AssignFilter& filter, const CodebookShape& shape, int64_t d) {
   const double dd = static_cast<double>(d);
-  const double exact = 1.01 * kU64 * ((dd + 7) / 8 + 8), underflow = (dd + 16) * 0x1p-120;
+  const double exact = exact_form_error(d), underflow = (dd + 16) * 0x1p-120;
   filter.base += exact * shape.norm * (shape.norm + 2 * shape.centre) + underflow;
   filter.per_norm += exact * 2 * shape.norm + underflow;
   const double up = 1 + 2 * (dd + 64) * kU32;

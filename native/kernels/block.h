@@ -3,14 +3,13 @@
 template <int64_t kVectors, class Filter>
 struct Block {
   using Score = typename Filter::Score;
-  static constexpr int64_t kWidth = kVectors * kLanes;
+  using Layout = ScoreLayout<kVectors>;
 
   const AssignCodebook& book;
   Filter filter;
   Score *scores, *groups;
   Candidates<Score>* candidates;
-  int64_t panels, chunk;          // in the codebook, and in a chunk of it
-  int64_t stride, groups_stride;  // of the rows of `scores` and `groups`
+  int64_t panels, chunk, step;  // in the codebook, in a chunk of it, and in what of a chunk fits the L1 cache
 
   Block(const AssignCodebook& a_book, const Filter& a_filter, const AssignScratch& scratch)
       : book(a_book),
@@ -18,18 +17,31 @@ struct Block {
         scores(static_cast<Score*>(scratch.scores)),
         groups(static_cast<Score*>(scratch.groups)),
         candidates(static_cast<Candidates<Score>*>(scratch.candidates)),
-        panels((book.k + kWidth - 1) / kWidth),
-        chunk(min_of(panels, min_of(filter.panels_in(kChunkCacheBytes), kChunkCodewords / kWidth))),
-        stride(chunk * kWidth),
-        groups_stride(round_up(chunk * kLanes, 64)) {}
+        panels((book.k + Layout::kWidth - 1) / Layout::kWidth),
+        chunk(min_of(panels, min_of(filter.panels_in(kChunkCacheBytes), kChunkCodewords / Layout::kWidth))),
+        step(filter.panels_in(kPanelCacheBytes)) {
+    fill_last_word(chunk);
+  }
 
   // Fills `candidates` for the rows x[0] .. x[n - 1].
   void run(const float* const* x, int64_t n) {
     for (int64_t r = 0; r < n; ++r) candidates[r].start(filter.load_row(x[r], r));
     for (int64_t begin = 0; begin < panels; begin += chunk) {
       const int64_t end = min_of(begin + chunk, panels);
-      score(begin, end, n);
-      for (int64_t r = 0; r < n; ++r) collect_row(r, begin, end - begin);
+      if (end - begin < chunk) fill_last_word(end - begin);
+      if (chunk <= step) {
+        for (int64_t r = 0; r < n; r += kTileRows) {
+          score(begin, begin, end, r, 0, min_of(n - r, kTileRows));
+          collect(begin, end, r, 0, min_of(n - r, kTileRows));
+        }
+      } else {
+        for (int64_t panel = begin; panel < end; panel += step) {
+          for (int64_t r = 0; r < n; r += kTileRows) {
+            score(begin, panel, min_of(panel + step, end), r, r, min_of(n - r, kTileRows));
+          }
+        }
+        collect(begin, end, 0, 0, n);
+      }
     }
     if (chunk < panels) {
       for (int64_t r = 0; r < n; ++r) candidates[r].prune();
@@ -37,30 +49,39 @@ struct Block {
   }
 
  private:
-  void score(int64_t first, int64_t last, int64_t n) {
-    const int64_t step = filter.panels_in(kPanelCacheBytes);
-    for (int64_t begin = first; begin < last; begin += step) {
-      const int64_t end = min_of(begin + step, last);
-      for (int64_t r = 0; r < n; r += kTileRows) {
-        for (int64_t panel = begin; panel < end; ++panel) score_rows(panel, panel - first, r, n - r);
+  // The groups that follow `n_panels` panels, up to a whole word, are no candidates.
+  void fill_last_word(int64_t n_panels) {
+    for (int64_t r = 0; r < kBlockRows; ++r) {
+      for (int64_t panel = n_panels; panel % Layout::kPanelsAWord; ++panel) {
+        store(groups + Layout::group(chunk, r, panel), splat(VectorOf<Score>::kMost));
       }
     }
   }
 
-  // The tile of rows r, r + 1, ..., of which n are left. The last rows of a block share a tile with rows that nobody
-  // asks for, unless they are too few to be worth it.
-  void score_rows(int64_t panel, int64_t at, int64_t r, int64_t n) {
-    if (n > 2) return tile<kTileRows>(panel, at, r);
-    for (int64_t i = 0; i < n; ++i) tile<1>(panel, at, r + i);
+  // Scores of the tile of rows r, ..., r + n - 1 against panels begin .. end - 1 of the chunk that starts at panel
+  // first, put where those of rows `slot`, ... belong. Missing rows of a tile are computed too, unless they are most of
+  // it.
+  void score(int64_t first, int64_t begin, int64_t end, int64_t r, int64_t slot, int64_t n) {
+    for (int64_t panel = begin; panel < end; ++panel) {
+      if (n > 2) {
+        tile<kTileRows>(panel, panel - first, r, slot);
+      } else {
+        for (int64_t i = 0; i < n; ++i) tile<1>(panel, panel - first, r + i, slot + i);
+      }
+    }
   }
 
   template <int64_t kRows>
-  CODEWORD_INLINE void tile(int64_t panel, int64_t at, int64_t r) {
-    score_tile<kRows, kVectors>(filter, panel, r, scores + r * stride + at * kWidth, stride,
-                                groups + r * groups_stride + at * kLanes, groups_stride);
+  CODEWORD_INLINE void tile(int64_t panel, int64_t at, int64_t r, int64_t slot) {
+    score_tile<kRows, kVectors>(filter, panel, r, scores + Layout::score(chunk, slot, at),
+                                groups + Layout::group(chunk, slot, at));
   }
 
-  void collect_row(int64_t r, int64_t first, int64_t n_panels) {
-    candidates[r].template collect<kVectors>(scores + r * stride, groups + r * groups_stride, n_panels, first * kWidth);
+  void collect(int64_t first, int64_t last, int64_t r, int64_t slot, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) {
+      candidates[r + i].template collect<kVectors>(scores + Layout::score(chunk, slot + i, 0),
+                                                   groups + Layout::group(chunk, slot + i, 0), last - first,
+                                                   first * Layout::kWidth);
+    }
   }
 };

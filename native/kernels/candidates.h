@@ -3,17 +3,6 @@
 
 constexpr int32_t kMostCandidates = 32;  // a row with more goes on to the next filter, after the last to the exact form
 
-// Bit l: values[l] <= threshold, for 64 values.
-template <class Score>
-CODEWORD_INLINE uint64_t le_word(const Score* values, typename VectorOf<Score>::type threshold) {
-  uint64_t word = 0;
-  CODEWORD_UNROLL
-  for (int64_t lane = 0; lane < 64; lane += kLanes) {
-    word |= static_cast<uint64_t>(le_bits(load(values + lane), threshold)) << lane;
-  }
-  return word;
-}
-
 // What is known of one row while chunks of the codebook pass by.
 template <class Score>
 struct Candidates {
@@ -45,39 +34,46 @@ struct Candidates {
 
   // Adds the candidates of a chunk of `panels` panels that starts at codeword `first`.
   template <int64_t kVectors>
-  void collect(const Score* scores, Score* groups, int64_t panels, int64_t first) {
-    const int64_t lanes = panels * kLanes;
+  void collect(const Score* scores, const Score* groups, int64_t panels, int64_t first) {
+    using Layout = ScoreLayout<kVectors>;
     auto minima = load(groups);
-    for (int64_t lane = kLanes; lane < lanes; lane += kLanes) minima = min(minima, load(groups + lane));
+    for (int64_t panel = 1; panel < panels; ++panel) minima = min(minima, load(groups + panel * Layout::kGroupStep));
     const Score lowest = lane_min(minima);
     if (lowest < least) least = lowest;
     if (overflowed()) return;
-    const auto threshold = splat(static_cast<Score>(least + slack));
-    for (int64_t lane = lanes; lane % 64; lane += kLanes) store(groups + lane, splat(VectorOf<Score>::kMost));
-    for (int64_t lane = 0; lane < lanes; lane += 64) {
-      for (uint64_t word = le_word(groups + lane, threshold); word; word &= word - 1) {
-        push<kVectors>(scores, lane + lowest_bit(word), first);
+    const Score threshold = least + slack;
+    for (int64_t panel = 0; panel < panels; panel += Layout::kPanelsAWord) {
+      uint64_t word = 0;
+      CODEWORD_UNROLL
+      for (int64_t p = 0; p < Layout::kPanelsAWord; ++p) {
+        const uint64_t bits = le_bits(load(groups + (panel + p) * Layout::kGroupStep), splat(threshold));
+        word |= bits << (p * kLanes);
+      }
+      for (; word; word &= word - 1) {
+        const int64_t hit = panel + lowest_bit(word) / kLanes, lane = lowest_bit(word) % kLanes;
+        push<kVectors>(scores + hit * Layout::kScoreStep + lane, first + hit * Layout::kWidth + lane, threshold);
       }
     }
   }
 
  private:
-  // Adds those of lane `lane`'s codewords, one from each vector of its panel, that are below the threshold: without
-  // branches, as nothing predicts which they are.
+  // Adds those of a lane's codewords that are below the threshold: almost always one, but nothing predicts which, so
+  // there are no branches on it.
   template <int64_t kVectors>
-  CODEWORD_INLINE void push(const Score* scores, int64_t lane, int64_t first) {
-    if (n > kMostCandidates - kVectors) {
-      prune();
-      if (n > kMostCandidates - kVectors) n = kMostCandidates + 1;
-      if (overflowed()) return;
-    }
-    const Score threshold = least + slack;
-    int64_t codeword = lane / kLanes * kVectors * kLanes + lane % kLanes;
+  CODEWORD_INLINE void push(const Score* scores, int64_t codeword, Score threshold) {
+    uint64_t hits = 0;
     CODEWORD_UNROLL
-    for (int64_t v = 0; v < kVectors; ++v, codeword += kLanes) {
-      index[n] = static_cast<int32_t>(first + codeword);
-      score[n] = scores[codeword];
-      n += scores[codeword] <= threshold;
+    for (int64_t v = 0; v < kVectors; ++v) hits |= static_cast<uint64_t>(scores[v * kLanes] <= threshold) << v;
+    for (; hits; hits &= hits - 1) {
+      if (n >= kMostCandidates) prune();
+      if (n >= kMostCandidates) {
+        n = kMostCandidates + 1;
+        return;
+      }
+      const int64_t v = lowest_bit(hits);
+      index[n] = static_cast<int32_t>(codeword + v * kLanes);
+      score[n] = scores[v * kLanes];
+      ++n;
     }
   }
 };

@@ -31,36 +31,17 @@ struct FilterF32 {
     return max_of(int64_t(1), bytes / (4 * book.d * book.panel_vectors * kLanes));
   }
 
+  struct Multiply {
+    using Word = float;
+    using Vector = F32;
+    static CODEWORD_INLINE F32 run(F32 sum, F32 x, F32 c) { return muladd(x, c, sum); }
+  };
+
   template <int64_t kRows, int64_t kVectors>
   CODEWORD_INLINE void sum(int64_t panel, int64_t r, F32 (&sums)[kRows][kVectors]) const {
-    const int64_t d = book.d;
-    const float* CODEWORD_RESTRICT codewords =
-        static_cast<const float*>(book.f32.panels) + panel * d * kVectors * kLanes;
-    const float* CODEWORD_RESTRICT offsets = static_cast<const float*>(book.f32.offsets) + panel * kVectors * kLanes;
-    const float* CODEWORD_RESTRICT row = rows + r * stride;
-    CODEWORD_UNROLL
-    for (int64_t v = 0; v < kVectors; ++v) {
-      const F32 offset = load(offsets + v * kLanes);
-      CODEWORD_UNROLL
-      for (int64_t t = 0; t < kRows; ++t) sums[t][v] = offset;
-    }
-    // Two row pointers and one stride address all six rows: more would be spilled.
-    const int64_t step = hide(stride * 4);
-    const char* upper = reinterpret_cast<const char*>(row);
-    const char* lower = hide(upper + 3 * step);
-    for (int64_t i = 0; i < d; ++i) {
-      F32 c[kVectors];
-      CODEWORD_UNROLL
-      for (int64_t v = 0; v < kVectors; ++v) c[v] = hide(load(codewords + v * kLanes));
-      CODEWORD_UNROLL
-      for (int64_t t = 0; t < kRows; ++t) {
-        const F32 x = splat(*reinterpret_cast<const float*>(t < 3 ? upper + t * step : lower + (t - 3) * step));
-        CODEWORD_UNROLL
-        for (int64_t v = 0; v < kVectors; ++v) sums[t][v] = muladd(x, c[v], sums[t][v]);
-      }
-      codewords += kVectors * kLanes;
-      upper += 4;
-      lower += 4;
-    }
+    constexpr int64_t kWidth = kVectors * kLanes;
+    start_tile(static_cast<const float*>(book.f32.offsets) + panel * kWidth, sums);
+    multiply_tile<Multiply>(static_cast<const float*>(book.f32.panels) + panel * book.d * kWidth, rows + r * stride,
+                            4 * stride, book.d, sums);
   }
 };

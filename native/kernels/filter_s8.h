@@ -5,7 +5,6 @@
 // bytes.
 
 #if CODEWORD_VNNI
-constexpr int64_t kLeastBytesDimensions = 16;
 constexpr int64_t kMostBytesDimensions = 65536;  // 255 * 127 * d < 2^31
 
 struct FilterS8 {
@@ -40,7 +39,7 @@ struct FilterS8 {
     }
     const float norm = sqrt_of(lane_sum(squares)), most = lane_max(largest);
     if (!(norm < kLargestNorm)) return VectorOf<float>::kMost;
-    const float scale = most / 127, inverse = most > 0x1p-100f ? 127 / most : 0;
+    const float scale = most * (1.0f / 127), inverse = most > 0x1p-100f ? 127 / most : 0;
     for (int64_t i = 0; i < d; i += kLanes) {
       const F32 centred = load(work + i);
       const I32 rounded = to_int(mul(centred, splat(inverse)));
@@ -53,50 +52,28 @@ struct FilterS8 {
     return static_cast<float>(bound.base + bound.per_norm * norm + bound.per_residual * sqrt_of(lane_sum(losses)));
   }
 
+  struct Multiply {
+    using Word = int32_t;
+    using Vector = I32;
+    static CODEWORD_INLINE I32 run(I32 sum, I32 x, I32 c) { return dot_u8s8(sum, x, c); }
+  };
+
   template <int64_t kRows, int64_t kVectors>
   CODEWORD_INLINE void sum(int64_t panel, int64_t r, F32 (&scores)[kRows][kVectors]) const {
-    const int64_t first = panel * kVectors * kLanes;
+    constexpr int64_t kWidth = kVectors * kLanes;
+    const int64_t n = groups(book.d);
     I32 sums[kRows][kVectors];
+    start_tile(book.s8.corrections + panel * kWidth, sums);
+    multiply_tile<Multiply>(static_cast<const int32_t*>(book.s8.panels) + panel * n * kWidth, rows + r * stride, stride,
+                            n, sums);
     CODEWORD_UNROLL
     for (int64_t v = 0; v < kVectors; ++v) {
-      const I32 correction = load(book.s8.corrections + first + v * kLanes);
-      CODEWORD_UNROLL
-      for (int64_t t = 0; t < kRows; ++t) sums[t][v] = correction;
-    }
-    dot<kRows, kVectors>(panel, r, sums);
-    CODEWORD_UNROLL
-    for (int64_t v = 0; v < kVectors; ++v) {
-      const F32 offset = load(static_cast<const float*>(book.s8.offsets) + first + v * kLanes);
-      const F32 scale = load(book.s8.scales + first + v * kLanes);
+      const F32 offset = load(static_cast<const float*>(book.s8.offsets) + panel * kWidth + v * kLanes);
+      const F32 scale = load(book.s8.scales + panel * kWidth + v * kLanes);
       CODEWORD_UNROLL
       for (int64_t t = 0; t < kRows; ++t) {
         scores[t][v] = muladd(mul(to_float(sums[t][v]), scale), splat(scales[r + t]), offset);
       }
-    }
-  }
-
- private:
-  template <int64_t kRows, int64_t kVectors>
-  CODEWORD_INLINE void dot(int64_t panel, int64_t r, I32 (&sums)[kRows][kVectors]) const {
-    const int64_t n = groups(book.d);
-    const int32_t* CODEWORD_RESTRICT codewords =
-        static_cast<const int32_t*>(book.s8.panels) + panel * n * kVectors * kLanes;
-    const int64_t step = hide(stride);
-    const uint8_t* upper = rows + r * stride;
-    const uint8_t* lower = hide(upper + 3 * step);
-    for (int64_t i = 0; i < n; ++i) {
-      I32 c[kVectors];
-      CODEWORD_UNROLL
-      for (int64_t v = 0; v < kVectors; ++v) c[v] = hide(load(codewords + v * kLanes));
-      CODEWORD_UNROLL
-      for (int64_t t = 0; t < kRows; ++t) {
-        const I32 x = splat(*reinterpret_cast<const int32_t*>(t < 3 ? upper + t * step : lower + (t - 3) * step));
-        CODEWORD_UNROLL
-        for (int64_t v = 0; v < kVectors; ++v) sums[t][v] = dot_u8s8(sums[t][v], x, c[v]);
-      }
-      codewords += kVectors * kLanes;
-      upper += 4;
-      lower += 4;
     }
   }
 };

@@ -1,6 +1,7 @@
 // AVX-512 (x86-64-v4), with the int8 and int16 dot products of VNNI where the variant has them. Two 512-bit operations
 // a cycle on ports 0 and 5 of Intel's servers and on Zen 5; integer minimum (vpminsd) only one.
 constexpr int64_t kLanes = 16;
+constexpr uint32_t kAllLanes = 0xffff;
 constexpr int64_t kPanelVectors = 4;
 constexpr bool kFused = true;
 // g++ 12 warns about the undefined pass-through operands of its own intrinsics (its bug 105593).

@@ -27,6 +27,7 @@ namespace {
 #include "candidates.h"
 #include "scratch.h"
 #include "filter_f32.h"
+#include "filter_s16.h"
 #include "filter_s8.h"
 #include "block.h"
 // clang-format on
