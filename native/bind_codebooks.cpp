@@ -2,6 +2,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <climits>
 #include <optional>
 #include <stdexcept>
@@ -58,9 +59,12 @@ void assign(const Codebooks& self, const Rows<const float>& x, const Matrix<int3
 
 void expect_labels(const Vector<const int32_t>& labels, int64_t n, int64_t k, const char* name) {
   expect(static_cast<int64_t>(labels.shape(0)) == n, std::string(name) + ": expected one a row");
+  int32_t lowest = 0, highest = 0;
   for (int64_t i = 0; i < n; ++i) {
-    expect(labels.data()[i] >= 0 && labels.data()[i] < k, std::string(name) + ": expected labels from 0 to k - 1");
+    lowest = std::min(lowest, labels.data()[i]);
+    highest = std::max(highest, labels.data()[i]);
   }
+  expect(lowest >= 0 && highest < k, std::string(name) + ": expected labels from 0 to k - 1");
 }
 
 void accumulate_rows(const Rows<const float>& x, const Vector<const int32_t>& labels,
