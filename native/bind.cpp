@@ -13,5 +13,8 @@ NB_MODULE(_native, m) {
   codeword::bind_bits(m);
   codeword::bind_codebooks(m);
   codeword::bind_hadamard(m);
+  codeword::bind_ids(m);
+  codeword::bind_levels(m);
   codeword::bind_pairwise(m);
+  codeword::bind_scan(m);
 }

@@ -37,6 +37,9 @@ void bind_runtime(nb::module_& m);
 void bind_bits(nb::module_& m);
 void bind_codebooks(nb::module_& m);
 void bind_hadamard(nb::module_& m);
+void bind_ids(nb::module_& m);
+void bind_levels(nb::module_& m);
 void bind_pairwise(nb::module_& m);
+void bind_scan(nb::module_& m);
 
 }  // namespace codeword

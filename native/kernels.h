@@ -84,6 +84,41 @@ using unpack_bits_fn = void(const uint8_t* codes, const uint8_t* bits, int64_t n
 using pairwise_dot_fn = void(const float* a, int64_t n, const float* b, int64_t k, int64_t d, double* out);
 using pairwise_sqdist_fn = void(const float* a, int64_t n, const float* b, int64_t k, int64_t d, double* out);
 
+// out[c] = <query, codeword c> in lane order, for the k columns of `columns` (d, step); step is k rounded up to 16 at
+// least.
+using products_fn = void(const float* query, const float* columns, int64_t d, int64_t k, int64_t step, double* out);
+
+// out (n, 3) = <a, a>, <a, b>, <x, x> in lane order, where a = x - mean and b = y - mean for rows x and y (n, d).
+using centred_sums_fn = void(const float* x, const float* y, const double* mean, int64_t n, int64_t d, double* out);
+
+// indices (n, d): how many `thresholds` (d, 256) of a coordinate are below it. See kernels/levels.h for `affine` and
+// `coarse`, which only help to find it; `fine` is `thresholds`, or null where the 15 of `coarse` are all.
+using nearest_even_fn = void(const float* rows, int64_t n, int64_t d, const float* affine, int64_t step,
+                             const float* thresholds, uint8_t* indices);
+using nearest_sorted_fn = void(const float* rows, int64_t n, int64_t d, const float* coarse, const float* fine,
+                               uint8_t* indices);
+
+// sums (n, 32) = sum over t < count of the entries of table t that byte codes[i * stride + t] selects, for 32 queries;
+// added to what is there where `go_on`. `tables` (count, 256, 32) in the order of lanes that kernels/scan.h gives.
+using scan_bytes_fn = void(const uint8_t* codes, int64_t n, int64_t stride, const uint16_t* tables, int64_t count,
+                           bool go_on, int32_t* sums);
+using scan_finish_fn = void(const int32_t* sums, int64_t n, int64_t queries, const float* scale, const float* bias,
+                            float* out, int64_t step);
+
+// sums (n, 4) of the products of int16 weights of four queries, or (n) of one, with the symbols of 2, 4 or 8 bits; and
+// the two sums (n, 2) that norms need. `padded` bytes of every row are read. See kernels/fields.h.
+using scan_fields_fn = void(const uint8_t* codes, int64_t n, int64_t stride, const int16_t* weights, int64_t padded,
+                            int bits, bool four, int32_t* sums);
+using scan_squares_fn = void(const uint8_t* codes, int64_t n, int64_t stride, const int16_t* linear,
+                             const int16_t* curved, int64_t padded, int bits, int64_t* sums);
+
+// The positions, rising, of the values that are at most `limit`; returns how many.
+using below_fn = int64_t(const float* values, int64_t n, float limit, int32_t* positions);
+
+// values[i] = max(((values[i] + before) * factor[i] + term[i]) + after, floor), rounded at each step.
+using rescale_fn = void(float* values, int64_t n, float before, const float* factor, const float* term, float after,
+                        float floor);
+
 // The kernels of one ISA.
 struct Kernels {
 #define KERNEL(name, what) name##_fn* name;

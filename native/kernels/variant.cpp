@@ -30,14 +30,20 @@ namespace {
 #include "filter_s16.h"
 #include "filter_s8.h"
 #include "block.h"
+#include "words.h"
 // clang-format on
 
 #include "accumulate.h"
 #include "assign.h"
 #include "bits.h"
 #include "crc32c.h"
+#include "fields.h"
 #include "hadamard.h"
+#include "levels.h"
 #include "pairwise.h"
+#include "products.h"
+#include "scan.h"
+#include "topk.h"
 
 }  // namespace
 

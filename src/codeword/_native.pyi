@@ -72,6 +72,42 @@ def hadamard(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), or
     Walsh-Hadamard transform of the rows of a (n, 2^p) float32 array, in place, unnormalised.
     """
 
+class IdTable:
+    """
+    Which row has an id: a hash table of row numbers beside an array of ids (n) int64.
+    """
+
+    def __init__(self) -> None: ...
+
+    def __len__(self) -> int: ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+    def add(self, ids: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], begin: int) -> None:
+        """Add rows begin, begin + 1, ..., whose ids are new."""
+
+    def find(self, ids: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], wanted: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu')]:
+        """Row of each wanted id, or -1."""
+
+    def erase(self, ids: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], rows: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
+        """Forget rows of the table, each named once."""
+
+    def move(self, ids: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], from_rows: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], to_rows: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
+        """Rows get other numbers; change `ids` afterwards."""
+
+def encode_levels(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], thresholds: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], affine: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)] | None = None) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu')]:
+    """
+    Packed codes (n, code_size) of rows (n, d) float32: coordinate j takes bits[j] bits (0 to 8) and is coded as
+    the number of `thresholds` (d, 256), ascending, below it. `affine` (4, d rounded up to 64) holds low, 1 / step,
+    largest index and how far from a half its estimate is sure, for evenly spaced levels.
+    """
+
+def decode_levels(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], levels: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
+    """
+    Rows (n, d) float32 of packed codes: level levels[j, index] of each coordinate, levels[j, 0] for 0 bits.
+    """
+
 def pairwise_dot(a: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu')]:
     """
     Inner products (n, k) float64 of the rows of `a` (n, d) and `b` (k, d) float32, summed in lane order.
@@ -80,4 +116,57 @@ def pairwise_dot(a: Annotated[NDArray[numpy.float32], dict(shape=(None, None), o
 def pairwise_sqdist(a: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu')]:
     """
     Squared distances (n, k) float64 of the rows of `a` (n, d) and `b` (k, d) float32, summed in lane order.
+    """
+
+class Tables:
+    """
+    Look-up tables of a batch of queries, 16 bits an entry, that score packed codes.
+    """
+
+    def __init__(self, queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], codebooks: Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], values: str, multiplier: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], constant: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
+        """
+        Tables of `queries` (q, d) float32 for codes whose symbol j takes bits[j] bits and names a row of
+        codebooks[j] (k_j, d_j) float32. A codeword c counts |c|^2 - 2 <q, c> (values="sqdist"), -<q, c>
+        ("negative_dot") or |c|^2 ("square"); sums are multiplied by multiplier[l], constant[l] is added.
+        """
+
+    @property
+    def scale(self) -> list[float]:
+        """Step of the entries of each query."""
+
+    def scan(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
+        """Distances (q, n) float32 of codes (n, code_size)."""
+
+def scan_fields(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.int16], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], scale: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
+    """
+    float32(sums of weights * symbols) * scale + bias, (q, n), for codes (n, code_size) of symbols of
+    8 / planes bits and int16 weights (q, planes, code_size rounded up to 32). Sums must stay below 2^31.
+    """
+
+def scan_squares(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], linear: Annotated[NDArray[numpy.int16], dict(shape=(None, None), order='C', device='cpu', writable=False)], curved: Annotated[NDArray[numpy.int16], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')]:
+    """
+    Sums (n, 2) int64 of linear * c and of curved * c (2^bits - 1 - c) over the symbols c of each code.
+    """
+
+def centred_sums(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], y: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], mean: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu')]:
+    """
+    <a, a>, <a, b>, <x, x> (n, 3) float64 in lane order for rows x, y (n, d) with a = x - mean, b = y - mean.
+    """
+
+def offer(list_distances: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], list_ids: Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')], distances: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], ids: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
+    """
+    Offer rows to lists of the k nearest (q, k), which start as infinity and 2^63 - 1: distances (q, n) and ids (n).
+    """
+
+def offer_range(list_distances: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], list_ids: Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')], distances: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], first: int) -> None:
+    """The same for rows whose ids are first, first + 1, ..."""
+
+def sort_lists(list_distances: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], list_ids: Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')]) -> None:
+    """
+    Sort lists, nearest first, ties by id. Nothing may be offered after that.
+    """
+
+def rescale(distances: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], before: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], factor: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], term: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], after: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], floor: float) -> None:
+    """
+    distances (q, n) = max(((distances + before) * factor + term) + after, floor); before, after (q), factor, term (n).
     """

@@ -53,7 +53,15 @@ class ProductQuantizer(Quantizer):
     codebooks: list[F32]
 
     def __init__(
-        self, m: int, bits: int = 8, *, seeding: str = "kmeans++", max_iter: int = 16, tol: float = 1e-4, seed: int = 0, trim: bool = True
+        self,
+        m: int,
+        bits: int = 8,
+        *,
+        seeding: str = "kmeans++",
+        max_iter: int = 16,
+        tol: float = 1e-4,
+        seed: int = 0,
+        trim: bool = True,
     ) -> None:
         self.m = m
         self.bits = bits
@@ -109,6 +117,11 @@ class ProductQuantizer(Quantizer):
     def _decode(self, codes_: U8) -> F32:
         indices = codes.unpack(codes_, self._bits())
         return np.concatenate([c[indices[:, i]] for i, c in enumerate(self.codebooks)], axis=1)
+
+    def _scorer(self, queries: F32, metric: str) -> Any:
+        from codeword.scorers import TableScorer
+
+        return TableScorer(queries, self.codebooks, self._bits(), metric)
 
     def _state(self) -> State:
         return {"codebooks": np.concatenate(self.codebooks, axis=1)}

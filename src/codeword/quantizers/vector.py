@@ -63,7 +63,9 @@ class VectorQuantizer(Quantizer):
     codebook: F32
     counts: NDArray[np.float64]
 
-    def __init__(self, k: int, *, seeding: str = "kmeans++", max_iter: int = 16, tol: float = 1e-4, seed: int = 0, trim: bool = True) -> None:
+    def __init__(
+        self, k: int, *, seeding: str = "kmeans++", max_iter: int = 16, tol: float = 1e-4, seed: int = 0, trim: bool = True
+    ) -> None:
         self.k = k
         self.seeding = seeding
         self.max_iter = max_iter
@@ -137,6 +139,11 @@ class VectorQuantizer(Quantizer):
         indices = codes.unpack(codes_, self._bits())
         codes.check_below(indices, len(self.codebook))
         return self.codebook[indices[:, 0]]
+
+    def _scorer(self, queries: F32, metric: str) -> Any:
+        from codeword.scorers import TableScorer
+
+        return TableScorer(queries, [self.codebook], self._bits(), metric)
 
     def _state(self) -> State:
         return {"codebook": self.codebook, "counts": self.counts}
