@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword import _native, checks, runtime
+from codeword import _native, checks, keys, runtime
 from codeword.training import seeding, sums
 from codeword.training.nearest import nearest, pack
 
@@ -23,6 +23,8 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 SEEDINGS = ("kmeans++", "random", "lbg")
 RELAXATION = 2.0
+_PART_ROWS = 32
+_PART_STREAM = 201
 _LBG_PASSES = 3
 _LBG_STEP = np.float32(0.02)
 
@@ -69,6 +71,8 @@ class Training:
     """Outliers that were left out altogether."""
     repaired: int = 0
     """Empty cells that were given a far row of a crowded cell."""
+    levels: list[tuple[int, int]] = field(default_factory=list)
+    """Rows and passes of each level of training: nested parts of the rows, then all of them. `history` is the last level's."""
     converged: bool = False
     """Whether the last relative improvement was at most `tol` (or no row moved)."""
 
@@ -86,13 +90,44 @@ def train(X: F32, settings: Settings, weight: F32 | None = None, label: str = "k
         raise ValueError(f"X: expected at least k = {settings.k} rows{'' if weight is None else ' of weight above 0'}, got {n}")
     eligible, outlier = seeding.split_rows(X, weight, settings.seed)
     trimmed = int(outlier.sum()) if settings.trim and n - outlier.sum() >= settings.k else 0
-    if trimmed:
-        kept = ~outlier
+    if trimmed or n < len(X):
+        kept = ~outlier if trimmed else np.ones(len(X), np.bool_)
+        kept &= True if weight is None else weight > 0
         X, eligible, weight = X[kept], eligible[kept], None if weight is None else weight[kept]
-    start = first_codebook(X, settings, weight, eligible)
-    result = lloyd(X, start, weight, settings.max_iter, settings.tol, eligible, label)
+    result = _widening(X, settings, weight, eligible, label)
     result.not_seeded, result.trimmed = n - int(eligible.sum()), trimmed
     return result
+
+
+def _widening(X: F32, settings: Settings, weight: F32 | None, eligible: NDArray[np.bool_], label: str) -> Training:
+    """Seed and improve on nested parts of the rows, then on all of them: half the passes each, where there are parts.
+
+    A codebook of a part with some dozens of rows a codeword is close to that of the whole and far cheaper; the passes over all rows
+    then only have to finish it.
+    """
+    sizes = part_sizes(len(X), settings)
+    passes = settings.max_iter if len(sizes) == 1 else (settings.max_iter + 1) // 2
+    order = np.argsort(keys.bits64(settings.seed, _PART_STREAM, np.arange(len(X)))) if len(sizes) > 1 else None
+    codebook: F32 | None = None
+    levels = []
+    for size in sizes:
+        rows = slice(None) if size == len(X) else np.sort(order[:size])  # type: ignore[index]
+        part, inside, mass = X[rows], eligible[rows], None if weight is None else weight[rows]
+        if codebook is None:
+            codebook = first_codebook(part, settings, mass, inside)
+        result = lloyd(part, codebook, mass, passes, settings.tol, inside, label)
+        codebook = result.codebook
+        levels.append((size, len(result.history)))
+    result.levels = levels
+    return result
+
+
+def part_sizes(n: int, settings: Settings) -> list[int]:
+    """Rows of each level of training, rising to n: every fourth, while a part has at least `_PART_ROWS` rows a codeword."""
+    sizes = [n]
+    while settings.max_iter > 1 and sizes[0] // 4 >= _PART_ROWS * settings.k:
+        sizes.insert(0, sizes[0] // 4)
+    return sizes
 
 
 def first_codebook(X: F32, settings: Settings, weight: F32 | None, eligible: NDArray[np.bool_]) -> F32:
@@ -157,7 +192,7 @@ class Cells:
     def __init__(self, X: F32, k: int, weight: F32 | None) -> None:
         n, d = X.shape
         heaviest = 1.0 if weight is None else float(weight.max())
-        self._low, self._high = X.min(0), X.max(0)
+        self._low, self._high = sums.column_range(X)
         largest = np.maximum(np.abs(self._low), np.abs(self._high)).astype(np.float64) * heaviest
         self._X, self._weight = X, weight
         self._exponents = sums.grid(largest, n)
