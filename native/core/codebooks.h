@@ -33,7 +33,9 @@ class Codebooks {
  private:
   struct Book {
     int64_t k, d, column;
-    AlignedBytes codewords;
+    int64_t n_distinct;
+    AlignedBytes codewords;         // (n_distinct, d)
+    std::vector<int32_t> original;  // (n_distinct) their numbers; empty where all codewords are distinct
   };
   // The codebooks in the form of one ISA.
   struct Prepared {

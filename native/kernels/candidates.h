@@ -3,6 +3,17 @@
 
 constexpr int32_t kMostCandidates = 32;  // a row with more goes on to the next filter, after the last to the exact form
 
+// Bit l of the p-th kLanes bits: vector p's value l is at most the threshold; vectors are kStep apart.
+template <int64_t kStep, class Score, class Vector>
+CODEWORD_INLINE uint64_t le_word(const Score* values, Vector threshold) {
+  uint64_t word = 0;
+  CODEWORD_UNROLL
+  for (int64_t p = 0; p < 64 / kLanes; ++p) {
+    word |= static_cast<uint64_t>(le_bits(load(values + p * kStep), threshold)) << (p * kLanes);
+  }
+  return word;
+}
+
 // What is known of one row while chunks of the codebook pass by.
 template <class Score>
 struct Candidates {
@@ -41,26 +52,32 @@ struct Candidates {
     const Score lowest = lane_min(minima);
     if (lowest < least) least = lowest;
     if (overflowed()) return;
-    const Score threshold = least + slack;
+    const auto threshold = splat(static_cast<Score>(least + slack));
+    // Nearly always one lane of one word holds a candidate, but nothing predicts which: so no branch on that.
+    int64_t hits = 0, hit = 0;
     for (int64_t panel = 0; panel < panels; panel += Layout::kPanelsAWord) {
-      uint64_t word = 0;
-      CODEWORD_UNROLL
-      for (int64_t p = 0; p < Layout::kPanelsAWord; ++p) {
-        const uint64_t bits = le_bits(load(groups + (panel + p) * Layout::kGroupStep), splat(threshold));
-        word |= bits << (p * kLanes);
-      }
-      for (; word; word &= word - 1) {
-        const int64_t hit = panel + lowest_bit(word) / kLanes, lane = lowest_bit(word) % kLanes;
-        push<kVectors>(scores + hit * Layout::kScoreStep + lane, first + hit * Layout::kWidth + lane, threshold);
+      const uint64_t word = le_word<Layout::kGroupStep>(groups + panel * Layout::kGroupStep, threshold);
+      hits += count_bits(word);
+      hit = word ? panel * kLanes + lowest_bit(word) : hit;
+    }
+    if (hits == 1) {
+      push<kVectors>(scores, hit, first);
+    } else if (hits > 1) {
+      for (int64_t panel = 0; panel < panels; panel += Layout::kPanelsAWord) {
+        uint64_t word = le_word<Layout::kGroupStep>(groups + panel * Layout::kGroupStep, threshold);
+        for (; word; word &= word - 1) push<kVectors>(scores, panel * kLanes + lowest_bit(word), first);
       }
     }
   }
 
  private:
-  // Adds those of a lane's codewords that are below the threshold: almost always one, but nothing predicts which, so
-  // there are no branches on it.
+  // Adds those codewords of a lane of the groups that are below the threshold: again nearly always one.
   template <int64_t kVectors>
-  CODEWORD_INLINE void push(const Score* scores, int64_t codeword, Score threshold) {
+  CODEWORD_INLINE void push(const Score* scores, int64_t lane, int64_t first) {
+    using Layout = ScoreLayout<kVectors>;
+    const Score threshold = least + slack;
+    const int64_t panel = lane / kLanes, codeword = first + panel * Layout::kWidth + lane % kLanes;
+    scores += panel * Layout::kScoreStep + lane % kLanes;
     uint64_t hits = 0;
     CODEWORD_UNROLL
     for (int64_t v = 0; v < kVectors; ++v) hits |= static_cast<uint64_t>(scores[v * kLanes] <= threshold) << v;

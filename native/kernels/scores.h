@@ -50,8 +50,10 @@ CODEWORD_INLINE void multiply_tile(const void* panel, const void* rows, int64_t 
   // Two row pointers and one stride address all six rows: more would be spilled.
   const int64_t step = hide(row_bytes);
   const char* upper = static_cast<const char*>(rows);
-  const char* lower = hide(upper + 3 * step);
+  const char* lower = upper + 3 * step;
   for (int64_t i = 0; i < steps; ++i) {
+    upper = hide(upper);
+    lower = hide(lower);
     Vector c[kVectors];
     CODEWORD_UNROLL
     for (int64_t v = 0; v < kVectors; ++v) c[v] = hide(load(codewords + v * kLanes));

@@ -56,3 +56,15 @@ CODEWORD_INLINE int lowest_bit(uint64_t bits) {
   return __builtin_ctzll(bits);
 #endif
 }
+
+CODEWORD_INLINE int64_t count_bits(uint64_t bits) {
+#if defined(_MSC_VER) && !defined(__clang__)
+#if defined(_M_ARM64)
+  return _CountOneBits64(bits);
+#else
+  return static_cast<int64_t>(__popcnt64(bits));
+#endif
+#else
+  return __builtin_popcountll(bits);
+#endif
+}
