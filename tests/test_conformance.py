@@ -1,0 +1,49 @@
+"""Every quantizer keeps every guarantee of the contract (`codeword.testing`)."""
+
+import numpy as np
+import pytest
+
+import codeword as cw
+from codeword import testing
+from codeword.base import Quantizer
+
+QUANTIZERS: list[Quantizer] = [
+    cw.VectorQuantizer(1),
+    cw.VectorQuantizer(16),
+    cw.VectorQuantizer(300, seeding="random", max_iter=3),
+    cw.VectorQuantizer(20, seeding="lbg", tol=0.01, seed=5),
+    cw.ProductQuantizer(1, bits=1),
+    cw.ProductQuantizer(3),
+    cw.ProductQuantizer(5, bits=3, seed=2),
+    cw.ProductQuantizer(12, bits=4),
+    cw.ProductQuantizer(2, bits=9, max_iter=4),
+    cw.ScalarQuantizer(),
+    cw.ScalarQuantizer(1),
+    cw.ScalarQuantizer(3, levels="lloyd-max"),
+    cw.Pipeline([], cw.ProductQuantizer(4, bits=4)),
+    cw.Pipeline([cw.Center()], cw.VectorQuantizer(16)),
+    cw.Pipeline([cw.Center(), cw.Rotation(seed=3)], cw.ProductQuantizer(4, bits=4)),
+    cw.Pipeline([cw.KLT()], cw.ScalarQuantizer(2, levels="lloyd-max")),
+    cw.Pipeline([cw.KLT(6), cw.Rotation()], cw.ProductQuantizer(3, bits=6)),
+]
+
+
+@pytest.mark.parametrize("quantizer", QUANTIZERS, ids=repr)
+@pytest.mark.parametrize("check", testing.checks(), ids=lambda check: check.__name__)
+def test_quantizer_keeps_the_guarantee(quantizer: Quantizer, check: testing.Check) -> None:
+    if check not in testing.checks(type(quantizer)):
+        assert type(quantizer).exempt[check.__name__], "an exemption has a reason"  # type: ignore[attr-defined]
+        return
+    check(quantizer, testing.sample_rows())
+
+
+class Broken(cw.VectorQuantizer):
+    """Decodes to something else than it should."""
+
+    def _decode(self, codes_: np.ndarray) -> np.ndarray:
+        return super()._decode(codes_)[:, ::-1].astype(np.float64)
+
+
+def test_the_suite_finds_a_broken_quantizer() -> None:
+    with pytest.raises(AssertionError, match="check_"):
+        testing.check_quantizer(Broken(4))
