@@ -1,6 +1,6 @@
 """What over-relaxed k-means passes are worth: distortion after T passes, relative to 25 plain passes from the same seeding.
 
-    python bench/relaxation.py [--quick]
+python bench/relaxation.py [--quick]
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import sys
 
 import numpy as np
-from codeword.training import kmeans, seeding
 from common import rows
 from rich.console import Console
 from rich.table import Table
+
+from codeword.training import kmeans, seeding
 
 PASSES = (8, 12, 16, 25)
 RELAXATIONS = (1.0, 1.5, 1.8, 2.0, 2.3, 2.6)

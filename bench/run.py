@@ -69,13 +69,19 @@ def main() -> None:
     if options.list:
         for question in questions:
             module = importlib.import_module(f"questions.{question}")
-            console.print(f"{question:14} {module.TITLE}: {', '.join(c.name for c in module.contenders())} on {', '.join(module.DATA)}")
+            console.print(
+                f"{question:14} {module.TITLE}: {', '.join(c.name for c in module.contenders())} on {', '.join(module.DATA)}"
+            )
         return
     profile = best_profile(options.threads)
-    console.print(f"{platform.processor() or platform.machine()}, {options.threads} thread(s), BLAS profile {profile or 'as shipped'!r}")
+    console.print(
+        f"{platform.processor() or platform.machine()}, {options.threads} thread(s), BLAS profile {profile or 'as shipped'!r}"
+    )
     results = {q: ask(q.replace("-", "_"), options, profile, console) for q in options.questions or questions}
     if options.json:
-        Path(options.json).write_text(json.dumps({"threads": options.threads, "blas": profile, "results": results}, indent=1) + "\n")
+        Path(options.json).write_text(
+            json.dumps({"threads": options.threads, "blas": profile, "results": results}, indent=1) + "\n"
+        )
 
 
 def arguments(questions: list[str]) -> argparse.Namespace:
@@ -94,14 +100,26 @@ def arguments(questions: list[str]) -> argparse.Namespace:
 
 def best_profile(threads: int) -> str:
     """The OpenBLAS kernel choice under which faiss's assignment (its bundled BLAS) runs fastest here."""
-    code = (
-        "import faiss,numpy as np,time; faiss.omp_set_num_threads(int(%d)); r=np.random.default_rng(0);"
-        "X=r.standard_normal((6000,256),dtype='f4'); i=faiss.IndexFlatL2(256); i.add(X[:1024]); i.search(X,1)\n"
-        "b=9\nfor _ in range(3):\n s=time.process_time(); i.search(X,1); b=min(b,time.process_time()-s)\nprint(b)"
-    ) % threads
+    code = f"""
+import time
+import faiss
+import numpy as np
+faiss.omp_set_num_threads({threads})
+X = np.random.default_rng(0).standard_normal((6000, 256), dtype="f4")
+index = faiss.IndexFlatL2(256)
+index.add(X[:1024])
+best = 9.0
+for _ in range(4):
+    start = time.process_time()
+    index.search(X, 1)
+    best = min(best, time.process_time() - start)
+print(best)
+"""
     seconds = {}
     for profile in BLAS_PROFILES:
-        done = subprocess.run([sys.executable, "-c", code], env=environment(threads, profile), capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment(threads, profile), capture_output=True, text=True, check=False
+        )
         if done.returncode == 0:
             seconds[profile] = float(done.stdout)
     return min(seconds, key=lambda p: seconds[p]) if seconds else ""

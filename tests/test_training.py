@@ -1,5 +1,7 @@
 """k-means: monotone, exact, robust seeding, repair, weights."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +19,7 @@ BLOBS = rng.permutation(np.repeat(rng.normal(size=(40, 6)) * 5, 50, axis=0) + rn
 def test_distortion_never_rises_from_pass_to_pass(how: str) -> None:
     start = kmeans.train(BLOBS, kmeans.Settings(50, how, 0)).codebook
     history = kmeans.lloyd(BLOBS, start, None, 30, 0.0, np.ones(len(BLOBS), bool), relaxation=1.0).history
-    assert all(after <= before * (1 + 1e-6) for before, after in zip(history, history[1:], strict=False))
+    assert all(after <= before * (1 + 1e-6) for before, after in pairwise(history))
     assert history[-1] < history[0]
 
 

@@ -26,6 +26,8 @@ State = dict[str, NDArray[Any]]
 METRICS = ("l2", "ip", "cosine")
 _BLOCK_ELEMENTS = 1 << 22
 Self = TypeVar("Self", bound="Component")
+SelfTransform = TypeVar("SelfTransform", bound="Transform")
+SelfQuantizer = TypeVar("SelfQuantizer", bound="Quantizer")
 
 
 class Component:
@@ -42,14 +44,14 @@ class Component:
     @classmethod
     def _parameters(cls) -> dict[str, Any]:
         """Names of the constructor's arguments with their defaults (... where there is none)."""
-        if cls.__init__ is object.__init__:  # type: ignore[misc]
+        if cls.__init__ is object.__init__:
             return {}
-        code = cls.__init__.__code__  # type: ignore[misc]
+        code = cls.__init__.__code__
         names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
         defaults: dict[str, Any] = dict.fromkeys(names, ...)
-        positional = cls.__init__.__defaults__ or ()  # type: ignore[misc]
+        positional = cls.__init__.__defaults__ or ()
         defaults.update(zip(code.co_varnames[code.co_argcount - len(positional) : code.co_argcount], positional, strict=True))
-        defaults.update(cls.__init__.__kwdefaults__ or {})  # type: ignore[misc]
+        defaults.update(cls.__init__.__kwdefaults__ or {})
         return defaults
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -133,7 +135,7 @@ class Component:
             If the two do not describe an object of this class.
         """
         params, d = config.get("params"), config.get("d")
-        if not isinstance(params, Mapping) or not (d is None or type(d) is int and 0 < d <= checks.MAX_DIM):
+        if not isinstance(params, Mapping) or not (d is None or (type(d) is int and 0 < d <= checks.MAX_DIM)):
             raise FormatError(f"{cls.__name__}: 'params' must be a mapping and 'd' a width, got {params!r} and {d!r}")
         try:
             made = cls(**params)
@@ -170,7 +172,7 @@ class Transform(Component):
     d_out: int | None = None
     """Width of what `transform` returns; None before `fit`."""
 
-    def fit(self: Self, X: Any, sample_weight: Any = None) -> Self:
+    def fit(self: SelfTransform, X: Any, sample_weight: Any = None) -> SelfTransform:
         """Learn from rows `X` (n, d), optionally weighted."""
         A = checks.training_rows(X, wide=True)
         self._fit(A, checks.weights(sample_weight, len(A)))
@@ -189,7 +191,7 @@ class Transform(Component):
 
     def fit_transform(self, X: Any, sample_weight: Any = None) -> F32:
         """`fit`, then `transform`."""
-        return self.fit(X, sample_weight).transform(X)  # type: ignore[no-any-return, attr-defined]
+        return self.fit(X, sample_weight).transform(X)
 
     @property
     def offset(self) -> NDArray[np.float64] | None:
@@ -225,7 +227,7 @@ class Quantizer(Component):
     _spread: F32
     _variance: NDArray[np.float64]
 
-    def fit(self: Self, X: Any, sample_weight: Any = None) -> Self:
+    def fit(self: SelfQuantizer, X: Any, sample_weight: Any = None) -> SelfQuantizer:
         """Learn from training rows.
 
         Parameters
@@ -247,12 +249,12 @@ class Quantizer(Component):
         A = checks.training_rows(X)
         weight = checks.weights(sample_weight, len(A))
         spread, variance = column_statistics(A, weight)
-        self._fit(A, weight)  # type: ignore[attr-defined]
-        self._spread, self._variance = spread, variance  # type: ignore[attr-defined]
+        self._fit(A, weight)
+        self._spread, self._variance = spread, variance
         self.d = A.shape[1]
         return self
 
-    def partial_fit(self: Self, X: Any) -> Self:
+    def partial_fit(self: SelfQuantizer, X: Any) -> SelfQuantizer:
         """Learn from the next block of rows (n, d), where the method allows it.
 
         Raises
@@ -348,19 +350,19 @@ class Quantizer(Component):
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> U8:
         """`fit`, then `encode`."""
-        return self.fit(X, sample_weight).encode(X)  # type: ignore[no-any-return, attr-defined]
+        return self.fit(X, sample_weight).encode(X)
 
     def state(self) -> State:
         self._check_fitted()
         return {**self._state(), "column_spread": self._spread, "column_variance": self._variance}
 
     @classmethod
-    def from_config(cls: type[Self], config: Mapping[str, Any], state: Mapping[str, Any]) -> Self:
-        made = super().from_config(config, state)  # type: ignore[misc]
+    def from_config(cls: type[SelfQuantizer], config: Mapping[str, Any], state: Mapping[str, Any]) -> SelfQuantizer:
+        made = super().from_config(config, state)
         if made.d is not None:
             made._spread = array(state, "column_spread", np.float32, (made.d,))
             made._variance = array(state, "column_variance", np.float64, (made.d,))
-        return made  # type: ignore[no-any-return]
+        return made
 
     # What a subclass writes
 

@@ -64,18 +64,19 @@ def rows(
     """
     A = to_array(X, name)
     check_shape(A, name, d, empty)
-    if A.dtype.kind in "iu" and A.dtype.itemsize <= 2 or A.dtype.kind == "b" or A.dtype.name in ("float16", "bfloat16"):
+    if fits_float32(A.dtype):
         out = np.ascontiguousarray(A, np.float32)
-    elif A.dtype == np.float32:
-        out = np.ascontiguousarray(A, np.float32)
-    else:
-        A = np.ascontiguousarray(A, np.float64)
-        check_finite(A, name, first)
-        if wide:
-            return A
-        return narrow(A, name, spread, first)
-    check_finite(out, name, first)
-    return out
+        check_finite(out, name, first)
+        return out
+    A = np.ascontiguousarray(A, np.float64)
+    check_finite(A, name, first)
+    return A if wide else narrow(A, name, spread, first)
+
+
+def fits_float32(dtype: np.dtype[Any]) -> bool:
+    """Whether float32 holds every value of `dtype` exactly."""
+    small_integer = dtype.kind in "iu" and dtype.itemsize <= 2
+    return small_integer or dtype.kind == "b" or dtype.name in ("float16", "bfloat16", "float32")
 
 
 def to_array(X: Any, name: str) -> NDArray[Any]:

@@ -1,6 +1,6 @@
 """Transforms in front of a quantizer, itself a Quantizer.
 
-    X (n, d) --transforms--> Y (n, d_out) --quantizer--> codes --quantizer--> Ŷ --inverse transforms--> X̂
+X (n, d) --transforms--> Y (n, d_out) --quantizer--> codes --quantizer--> Ŷ --inverse transforms--> X̂
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from codeword import checks, registry
 from codeword.base import F32, METRICS, U8, Quantizer, State, Transform, array, column_statistics
 from codeword.errors import FormatError
+from codeword.lanes import lane_dot
 
 
 @registry.register("pipeline")
@@ -36,6 +37,8 @@ class Pipeline(Quantizer):
     >>> pq.encode(X).shape
     (1000, 2)
     """
+
+    quantizer: Quantizer
 
     def __init__(self, transforms: Any, quantizer: Quantizer) -> None:
         self.transforms = transforms
@@ -99,7 +102,8 @@ class Pipeline(Quantizer):
     @property
     def model_bytes(self) -> int:
         self._check_fitted()
-        return self.quantizer.model_bytes + sum(a.nbytes for t in self.transforms for a in t._state().values())
+        moved: int = sum(a.nbytes for t in self.transforms for a in t._state().values())
+        return moved + self.quantizer.model_bytes
 
     def config(self) -> dict[str, Any]:
         parts = [t.config() for t in self.transforms]
@@ -114,7 +118,7 @@ class Pipeline(Quantizer):
     @classmethod
     def from_config(cls, config: Mapping[str, Any], state: Mapping[str, Any]) -> Pipeline:
         d, parts = config.get("d"), config.get("transforms")
-        if not isinstance(parts, list) or not (d is None or type(d) is int and 0 < d <= checks.MAX_DIM):
+        if not isinstance(parts, list) or not (d is None or (type(d) is int and 0 < d <= checks.MAX_DIM)):
             raise FormatError(f"Pipeline: 'transforms' must be a list and 'd' a width, got {parts!r} and {d!r}")
 
         def part(prefix: str, config: Any) -> Any:
@@ -174,27 +178,28 @@ class PipelineScorer:
         d = Q.shape[1]
         b = _affine_offset(pipeline.transforms, d)
         if metric == "l2":
-            moved = _project(pipeline.transforms, Q - b)
-            self._constant = _squares(Q - b) - _squares(moved) if moved.shape[1] < d else np.zeros(len(Q))
-            self._inner = pipeline.quantizer._scorer(moved.astype(np.float32), "l2")
+            inside = _project(pipeline.transforms, Q - b)
+            left = lane_dot(Q - b, Q - b) - lane_dot(inside, inside)
+            self._constant = left if inside.shape[1] < d else np.zeros(len(Q))
+            self._inner = pipeline.quantizer._scorer(inside.astype(np.float32), "l2")
             return
-        self._constant = -_dots(Q, b)
-        moved = _project(pipeline.transforms, Q).astype(np.float32)
+        self._constant = -lane_dot(Q, np.broadcast_to(b, Q.shape))
+        moved: F32 = _project(pipeline.transforms, Q).astype(np.float32)
         if metric == "ip":
             self._inner = pipeline.quantizer._scorer(moved, "ip")
             return
-        self._norms = np.sqrt(_squares(Q))
-        self._offset_square = float(_squares(b[None])[0])
+        self._norms = np.sqrt(lane_dot(Q, Q))
+        self._offset_square = float(lane_dot(b[None], b[None])[0])
         along = _project(pipeline.transforms, b[None]).astype(np.float32)
         self._inner = pipeline.quantizer._scorer(np.concatenate([moved, along]), "ip")
         self._lengths = pipeline.quantizer._scorer(np.zeros((1, moved.shape[1]), np.float32), "l2")
 
     def scores(self, codes: U8) -> F32:
         """Distances float32 (q, n) of `codes` (n, code_size); smaller is closer."""
-        inner = self._inner.scores(codes)
+        inner: F32 = self._inner.scores(codes)
         if self.metric != "cosine":
             if not self._constant.any():
-                return inner  # type: ignore[no-any-return]
+                return inner
             return (inner + self._constant[:, None]).astype(np.float32)
         ip = -(inner[:-1] + self._constant[:, None])
         square = self._lengths.scores(codes)[0] - 2.0 * inner[-1] + self._offset_square
@@ -218,11 +223,3 @@ def _project(transforms: Any, Q: NDArray[np.float64]) -> NDArray[np.float64]:
     for transform in transforms:
         Q = transform.project(Q).astype(np.float64)
     return Q
-
-
-def _squares(A: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.add.accumulate(A * A, axis=1)[:, -1] if A.shape[1] else np.zeros(len(A))
-
-
-def _dots(A: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.add.accumulate(A * b, axis=1)[:, -1] if A.shape[1] else np.zeros(len(A))

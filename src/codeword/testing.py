@@ -295,9 +295,9 @@ def distances(queries: Array, rows: Array, metric: str) -> Array:
     if metric == "ip":
         return -ip
     if metric == "l2":
-        return ((queries[:, None] - rows[None]) ** 2).sum(-1)  # type: ignore[no-any-return]
+        return np.asarray(((queries[:, None] - rows[None]) ** 2).sum(-1))
     lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(rows, axis=1)
-    return 1 - np.divide(ip, lengths, out=np.zeros_like(ip), where=lengths > 0)
+    return np.asarray(1 - np.divide(ip, lengths, out=np.zeros_like(ip), where=lengths > 0))
 
 
 def expect(error: Any, call: Callable[[], object], *words: str) -> None:

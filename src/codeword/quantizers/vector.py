@@ -63,6 +63,7 @@ class VectorQuantizer(Quantizer):
 
     codebook: F32
     counts: NDArray[np.float64]
+    _gathered: tuple[F32, ...] = ()
 
     def __init__(
         self, k: int, *, seeding: str = "kmeans++", max_iter: int = 16, tol: float = 1e-4, seed: int = 0, trim: bool = True
@@ -90,16 +91,16 @@ class VectorQuantizer(Quantizer):
         The first 4 k rows are gathered, and from k rows on a codebook is fitted on what was gathered; blocks after that are
         assigned once and averaged in (MacQueen 1967, a block at a time).
         """
-        gathered: list[F32] = getattr(self, "_gathered", [])
+        gathered = self._gathered
         if self.d is not None and not gathered:
             self._average_in(checks.rows(X, d=self.d, spread=self._spread))
             return self
         width = gathered[0].shape[1] if gathered else None
-        gathered = [np.concatenate([*gathered, checks.rows(X, d=width)])]
+        gathered = (np.concatenate([*gathered, checks.rows(X, d=width)]),)
         k = self._settings().k
         if len(gathered[0]) >= k:
             self.fit(gathered[0])
-        self._gathered = gathered if len(gathered[0]) < 4 * k else []
+        self._gathered = gathered if len(gathered[0]) < 4 * k else ()
         return self
 
     def indices(self, codes_: Any) -> NDArray[np.uint32]:
@@ -124,7 +125,7 @@ class VectorQuantizer(Quantizer):
         return np.array([max(1, (k - 1).bit_length())], np.uint8)
 
     def _fit(self, X: F32, weight: F32 | None) -> None:
-        self._gathered: list[F32] = []
+        self._gathered = ()
         self.training_ = kmeans.train(X, self._settings(), weight, "VectorQuantizer.fit")
         self._set(self.training_.codebook, self.training_.counts)
 
@@ -175,4 +176,5 @@ def _pooled_variance(variance: NDArray[np.float64], codebook: F32, counts: NDArr
     n_old, n_new = float(counts.sum()), float(len(A))
     mean = np.add.reduce(codebook.astype(np.float64) * counts[:, None], axis=0) / n_old
     between = (new.mean - mean) ** 2 * n_old * n_new / (n_old + n_new)
-    return (variance * n_old + new.variance * n_new + between) / (n_old + n_new)
+    pooled: NDArray[np.float64] = (variance * n_old + new.variance * n_new + between) / (n_old + n_new)
+    return pooled
