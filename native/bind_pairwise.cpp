@@ -14,7 +14,8 @@ template <Pairwise* function>
 Matrix<double> pairwise(Matrix<const float> a, Matrix<const float> b) {
   const int64_t n = a.shape(0), k = b.shape(0), d = a.shape(1);
   if (static_cast<int64_t>(b.shape(1)) != d) {
-    throw std::invalid_argument("b: expected " + std::to_string(d) + " columns as a has, got " + std::to_string(b.shape(1)));
+    throw std::invalid_argument("b: expected " + std::to_string(d) + " columns as a has, got " +
+                                std::to_string(b.shape(1)));
   }
   Matrix<double> out = make_matrix<double>(n, k);
   nb::gil_scoped_release release;
