@@ -9,6 +9,10 @@ import pytest
 from codeword import _native
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--write-golden", action="store_true", help="write golden models that are missing")
+
+
 @pytest.fixture(params=_native.available_isas())
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test once per instruction set that this machine has."""

@@ -1,0 +1,62 @@
+"""Golden models: what an earlier release saved must load for ever, encode to the same bytes and decode to the same rows.
+
+`pytest tests/test_golden.py --write-golden` adds folders that are missing; it never changes one that is there.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import codeword as cw
+from codeword import registry, testing
+from codeword.base import Quantizer
+
+GOLDEN = Path(__file__).parent / "golden" / "models"
+MODELS: dict[str, Quantizer] = {
+    "vector-k300": cw.VectorQuantizer(300, max_iter=2),
+    "vector-k5": cw.VectorQuantizer(5),
+    "product-m5-bits3": cw.ProductQuantizer(5, bits=3),
+    "product-m3-bits9": cw.ProductQuantizer(3, bits=9, max_iter=2),
+    "scalar-uniform-8": cw.ScalarQuantizer(8),
+    "scalar-lloyd-max-3": cw.ScalarQuantizer(3, levels="lloyd-max"),
+    "scalar-by-dimension": cw.ScalarQuantizer([8, 7, 6, 5, 4, 3, 2, 1, 1, 2, 3, 4]),
+    "pipeline-center-rotation-product": cw.Pipeline([cw.Center(), cw.Rotation(seed=7)], cw.ProductQuantizer(4, bits=4)),
+    "pipeline-klt-scalar": cw.Pipeline([cw.KLT(8)], cw.ScalarQuantizer(4)),
+    "pipeline-normalize-product": cw.Pipeline([cw.Normalize()], cw.ProductQuantizer(6, bits=2)),
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def write_missing(request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("--write-golden"):
+        return
+    rows = testing.sample_rows()
+    for name, quantizer in MODELS.items():
+        folder = GOLDEN / name
+        if not folder.exists():
+            folder.mkdir(parents=True)
+            fitted = quantizer.clone().fit(rows)
+            cw.save(fitted, folder / "model.cw")
+            codes = fitted.encode(rows[:40])
+            for part, array in {"rows": rows[:40], "codes": codes, "decoded": fitted.decode(codes)}.items():
+                np.save(folder / f"{part}.npy", array)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_an_old_model_encodes_and_decodes_as_it_did(name: str, isa: str) -> None:
+    folder = GOLDEN / name
+    model = cw.load(folder / "model.cw")
+    rows, codes, decoded = (np.load(folder / f"{part}.npy") for part in ("rows", "codes", "decoded"))
+    assert model.encode(rows).tobytes() == codes.tobytes()
+    assert np.array_equal(model.decode(codes), decoded)
+
+
+def test_every_registered_class_has_a_golden_model() -> None:
+    ids = set()
+    for folder in GOLDEN.iterdir():
+        config = cw.load(folder / "model.cw").config()
+        ids |= {config["id"], config.get("quantizer", config)["id"], *(t["id"] for t in config.get("transforms", []))}
+    assert set(registry._MODULES) <= ids
