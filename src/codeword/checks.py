@@ -89,7 +89,7 @@ def to_array(X: Any, name: str) -> NDArray[Any]:
         raise TypeError(f"{name}: expected an array of numbers (n, d), got {type(X).__name__}")
     else:
         A = _foreign(X, name)
-    if isinstance(A, np.ma.MaskedArray):
+    if type(A) is not np.ndarray and isinstance(A, np.ma.MaskedArray):  # numpy.ma is slow to import
         bad = np.ma.getmaskarray(A)
         if bad.any():
             row = int(np.argwhere(bad)[0][0])
