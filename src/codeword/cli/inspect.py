@@ -1,0 +1,123 @@
+"""Commands that look without changing anything: info, verify."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from codeword import text
+from codeword.cli.common import DAMAGED, Json, console, print_json, print_pairs
+
+
+def info(
+    path: Annotated[str | None, typer.Argument(metavar="[FILE]", help="A saved model or index; none: this installation.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what is in a file, or what this installation can do.
+
+    \b
+    Examples:
+      codeword info
+      codeword info model.cw
+      codeword info model.cw --json
+    """
+    if path is None:
+        facts = installation()
+        if as_json:
+            print_json(facts)
+            return
+        words = {key: ", ".join(value) if isinstance(value, list) else str(value) for key, value in facts.items()}
+        print_pairs(
+            f"codeword {facts['version']}", [(key.replace("_", " "), value) for key, value in words.items() if key != "version"]
+        )
+        return
+    from codeword import io
+
+    with io.open_container(path) as file:
+        facts = file.describe()
+        made = repr(io.load(path)) if file.kind == "model" else ""
+    if as_json:
+        print_json({**facts, "object": made or None})
+        return
+    _show_file(facts, made)
+
+
+def installation() -> dict[str, Any]:
+    """Versions, instruction sets, threads and what is registered here."""
+    import platform
+
+    import numpy as np
+
+    from codeword import __version__, registry, runtime
+
+    return {
+        "version": __version__,
+        "isa": runtime.isa(),
+        "available_isas": runtime.available_isas(),
+        "threads": runtime.threads(),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "registered": registry.ids(),
+    }
+
+
+def _show_file(facts: dict[str, Any], made: str) -> None:
+    from rich.table import Table
+
+    pairs = [
+        ("holds", made or facts["kind"]),
+        ("size", f"{text.size(facts['file_nbytes'])}, format {facts['format_version']}"),
+    ]
+    print_pairs(facts["path"], pairs)
+    if not facts["arrays"]:
+        return
+    table = Table(box=None, padding=(0, 2), header_style="dim")
+    for name in ("array", "type", "shape", "size"):
+        table.add_column(name, justify="right" if name == "size" else "left")
+    for a in facts["arrays"]:
+        shape = " × ".join(map(str, a["shape"])) or "one number"
+        table.add_row(a["name"], a["dtype"], shape, text.size(a["nbytes"]))
+    console().print(table)
+
+
+def verify(
+    paths: Annotated[list[str], typer.Argument(metavar="FILE...", help="Saved models or indexes.")],
+    as_json: Json = False,
+) -> None:
+    """Read whole files and compare every byte with its checksum. Exit code 3 if one is damaged.
+
+    \b
+    Examples:
+      codeword verify model.cw
+      codeword verify *.cw --json
+    """
+    from codeword.errors import FormatError
+
+    results = []
+    for path in paths:
+        try:
+            sound, message = True, f"sound, {_check(path)}"
+        except FormatError as e:
+            sound, message = False, str(e)
+        results.append({"path": path, "sound": sound, "message": message})
+        if not as_json:
+            typer.echo(f"{path}: {message}" if sound else f"error: {message}", err=not sound)
+    if as_json:
+        print_json(results)
+    if not all(r["sound"] for r in results):
+        raise typer.Exit(DAMAGED)
+
+
+def _check(path: str) -> str:
+    """Check one file to the last byte; says what it holds."""
+    from codeword import io
+
+    with io.open_container(path) as file:
+        file.verify()
+        kind, n = file.kind, len(file.names)
+    if kind == "model":
+        io.load(path)  # checksums cannot know whether the arrays make a quantizer
+    return f"{kind} of {n} arrays, {text.size(os.path.getsize(path))}"
