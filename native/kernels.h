@@ -36,10 +36,11 @@ struct AssignFilterS16 {
   float base, per_norm;
 };
 
-// A codebook prepared for `assign` of the same ISA.
+// A codebook, or a part of one, prepared for `assign` of the same ISA. The caller sets the first four.
 struct AssignCodebook {
   int64_t k, d;
-  const float* codewords;  // (k, d); the caller sets these three
+  const float* codewords;  // (k, d)
+  const int32_t* numbers;  // (k) rising: what codewords are called in labels; null for 0 .. k - 1
   double* norms;           // (k) <c, c>, in lane order
   float* centre;
   float scale;
@@ -54,7 +55,8 @@ struct AssignCodebook {
 using assign_prepare_fn = int64_t(AssignCodebook& book, void* storage);
 
 // labels[i] = the nearest codeword of x[i], as ARCHITECTURE.md defines it; distances[i], unless null, its squared
-// distance.
+// distance. A codebook in several parts takes one call a part, all with the same `scores`, and all but the first with
+// `merge`: the nearest codeword so far stays where it beats those of this part.
 struct AssignRows {
   const float* x;
   int64_t x_stride;
@@ -62,6 +64,8 @@ struct AssignRows {
   int64_t labels_stride;
   double* distances;
   int64_t distances_stride;
+  double* scores;  // (n), or null for a codebook in one part
+  bool merge;
 };
 // `scratch` is book.scratch_bytes long, 64-byte aligned, and nobody else's during the call.
 using assign_fn = void(const AssignCodebook& book, const AssignRows& rows, int64_t n, void* scratch);

@@ -238,6 +238,22 @@ def test_falling_scores_fill_and_prune_the_candidates(isa: str) -> None:
     np.testing.assert_array_equal(assign(x, codebook)[:, 0], reference.assign(x, codebook))
 
 
+@pytest.mark.parametrize("d", [1, 8, 130])
+@pytest.mark.parametrize("far_first", [True, False])
+def test_outlying_codewords_are_compared_with_the_others(isa: str, d: int, far_first: bool) -> None:
+    # Outlying codewords are prepared apart from the others. Half the rows tie between the nearest of both kinds.
+    near, far = np.arange(200) % 50, 2000 + np.arange(30)
+    codebook = np.zeros((230, d), np.float32)
+    codebook[:, 0] = np.concatenate([far, near] if far_first else [near, far])
+    x = np.zeros((100, d), np.float32)
+    x[:, 0] = [(2000 + 49) / 2, *range(0, 1980, 20)]
+    x[::2, 0] = x[0, 0]
+    labels, distances = np.empty((100, 1), np.int32), np.empty((100, 1))
+    _native.Codebooks([codebook]).assign(x, labels, distances)
+    np.testing.assert_array_equal(labels[:, 0], reference.assign(x, codebook))
+    np.testing.assert_array_equal(distances[:, 0], reference.lane_sqdist(x, codebook[labels[:, 0]]))
+
+
 @pytest.mark.parametrize("n", [*range(14), 47, 48, 49, 1535, 1536, 1537, 3100])
 def test_any_number_of_rows(isa: str, n: int) -> None:
     rng = np.random.default_rng(n)

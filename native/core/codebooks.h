@@ -31,16 +31,19 @@ class Codebooks {
   void assign(const float* x, int64_t n, int64_t x_stride, int32_t* labels, double* distances) const;
 
  private:
+  // Codewords of like length; most codebooks are one part.
+  struct Part {
+    AlignedBytes codewords;        // (k, d)
+    std::vector<int32_t> numbers;  // (k) rising
+  };
   struct Book {
     int64_t k, d, column;
-    int64_t n_distinct;
-    AlignedBytes codewords;         // (n_distinct, d)
-    std::vector<int32_t> original;  // (n_distinct) their numbers; empty where all codewords are distinct
+    std::vector<Part> parts;
   };
   // The codebooks in the form of one ISA.
   struct Prepared {
     const Kernels* kernels;
-    std::vector<AssignCodebook> books;
+    std::vector<std::vector<AssignCodebook>> books;  // by book and part
     std::vector<AlignedBytes> storage;
     int64_t scratch_bytes;
   };

@@ -2,6 +2,8 @@
 // cheapest first. A filter leaves a row a few candidates, which the exact form decides, or passes the row on to the
 // next filter; rows that pass the last one are compared with all codewords.
 
+constexpr int64_t kFewCodewords = 4;  // are compared exactly at once
+
 int64_t assign_prepare(AssignCodebook& book, void* storage) {
   const int64_t k = book.k, d = book.d;
   book.panel_vectors = k <= kLanes ? 1 : k <= 2 * kLanes ? 2 : kPanelVectors;
@@ -69,7 +71,7 @@ inline int64_t filter_rows(const AssignCodebook& book, const Filter& filter, con
       if (found.overflowed()) {
         pending[left++] = row[r];
       } else {
-        rows.labels[row[r] * rows.labels_stride] = nearest_of(book, x[r], found.index, found.n);
+        scratch.found[row[r]] = nearest_of(book, x[r], found.index, found.n);
       }
     }
   }
@@ -84,7 +86,8 @@ inline int64_t filter_rows(const AssignCodebook& book, const Filter& filter, con
   return filter_rows<kPanelVectors>(book, filter, scratch, rows, pending, n, all);
 }
 
-inline void assign_batch(const AssignCodebook& book, const AssignScratch& scratch, const AssignRows& rows, int64_t n) {
+// found[i] = the index in `book` of the nearest codeword of row i.
+inline void find_nearest(const AssignCodebook& book, const AssignScratch& scratch, const AssignRows& rows, int64_t n) {
   int64_t left = n;
   bool all = true;
 #if CODEWORD_VNNI
@@ -100,12 +103,24 @@ inline void assign_batch(const AssignCodebook& book, const AssignScratch& scratc
   left = filter_rows(book, FilterF32(book, scratch), scratch, rows, scratch.pending, left, all);
   for (int64_t j = 0; j < left; ++j) {
     const int64_t row = scratch.pending[j];
-    rows.labels[row * rows.labels_stride] = nearest_of(book, rows.x + row * rows.x_stride, nullptr, book.k);
+    scratch.found[row] = nearest_of_all(book, rows.x + row * rows.x_stride);
   }
-  if (!rows.distances) return;
-  for (int64_t i = 0; i < n; ++i) {
-    const float* codeword = book.codewords + rows.labels[i * rows.labels_stride] * book.d;
-    rows.distances[i * rows.distances_stride] = exact_sqdist(rows.x + i * rows.x_stride, codeword, book.d);
+}
+
+// Writes what was found for row i, unless a codeword of an earlier part is as near and has a lower number, or is
+// nearer.
+inline void write_label(const AssignCodebook& book, const AssignRows& rows, int64_t i, int32_t found) {
+  const float* x = rows.x + i * rows.x_stride;
+  int32_t& label = rows.labels[i * rows.labels_stride];
+  const int32_t number = book.numbers ? book.numbers[found] : found;
+  if (rows.scores) {
+    const double score = exact_score(book, x, found);
+    if (rows.merge && (rows.scores[i] < score || (rows.scores[i] == score && label < number))) return;
+    rows.scores[i] = score;
+  }
+  label = number;
+  if (rows.distances) {
+    rows.distances[i * rows.distances_stride] = exact_sqdist(x, book.codewords + found * book.d, book.d);
   }
 }
 
@@ -117,6 +132,13 @@ void assign(const AssignCodebook& book, const AssignRows& rows, int64_t n, void*
     batch.x += begin * rows.x_stride;
     batch.labels += begin * rows.labels_stride;
     if (batch.distances) batch.distances += begin * rows.distances_stride;
-    assign_batch(book, scratch, batch, min_of(n - begin, kBatchRows));
+    if (batch.scores) batch.scores += begin;
+    const int64_t size = min_of(n - begin, kBatchRows);
+    if (book.k <= kFewCodewords) {
+      for (int64_t i = 0; i < size; ++i) scratch.found[i] = nearest_of_all(book, batch.x + i * batch.x_stride);
+    } else {
+      find_nearest(book, scratch, batch, size);
+    }
+    for (int64_t i = 0; i < size; ++i) write_label(book, batch, i, scratch.found[i]);
   }
 }

@@ -25,7 +25,8 @@ struct Block {
 
   // Fills `candidates` for the rows x[0] .. x[n - 1].
   void run(const float* const* x, int64_t n) {
-    for (int64_t r = 0; r < n; ++r) candidates[r].start(filter.load_row(x[r], r));
+    const int32_t most = filter.most_candidates();
+    for (int64_t r = 0; r < n; ++r) candidates[r].start(filter.load_row(x[r], r), most);
     for (int64_t begin = 0; begin < panels; begin += chunk) {
       const int64_t end = min_of(begin + chunk, panels);
       if (end - begin < chunk) fill_last_word(end - begin);

@@ -1,7 +1,13 @@
 // From scores to labels: for each row the codewords whose score is within the slack of the minimum, and the exact form
 // to decide between them.
 
-constexpr int32_t kMostCandidates = 32;  // a row with more goes on to the next filter, after the last to the exact form
+constexpr int32_t kMostCandidates = 32;
+
+// A row with more candidates than this goes on to the next filter: comparing one exactly takes about as long as the
+// next filter takes for 32 codewords.
+inline int32_t most_candidates_before_next_filter(int64_t k) {
+  return static_cast<int32_t>(min_of(max_of(k / 32, int64_t(4)), int64_t(kMostCandidates)));
+}
 
 // Bit l of the p-th kLanes bits: vector p's value l is at most the threshold; vectors are kStep apart.
 template <int64_t kStep, class Score, class Vector>
@@ -18,18 +24,19 @@ CODEWORD_INLINE uint64_t le_word(const Score* values, Vector threshold) {
 template <class Score>
 struct Candidates {
   Score least, slack;
-  int32_t n;  // kMostCandidates + 1: too many
+  int32_t n, most;  // n = most + 1: too many
   int32_t index[kMostCandidates];
   Score score[kMostCandidates];
 
   // An infinite slack: the filter does not apply to this row.
-  void start(Score new_slack) {
+  void start(Score new_slack, int32_t new_most) {
     least = VectorOf<Score>::kMost;
     slack = new_slack;
-    n = new_slack == VectorOf<Score>::kMost ? kMostCandidates + 1 : 0;
+    most = new_most;
+    n = new_slack == VectorOf<Score>::kMost ? most + 1 : 0;
   }
 
-  bool overflowed() const { return n > kMostCandidates; }
+  bool overflowed() const { return n > most; }
 
   // Forgets the codewords that a lower minimum has ruled out since.
   void prune() {
@@ -82,9 +89,9 @@ struct Candidates {
     CODEWORD_UNROLL
     for (int64_t v = 0; v < kVectors; ++v) hits |= static_cast<uint64_t>(scores[v * kLanes] <= threshold) << v;
     for (; hits; hits &= hits - 1) {
-      if (n >= kMostCandidates) prune();
-      if (n >= kMostCandidates) {
-        n = kMostCandidates + 1;
+      if (n >= most) prune();
+      if (n >= most) {
+        n = most + 1;
         return;
       }
       const int64_t v = lowest_bit(hits);
@@ -95,19 +102,43 @@ struct Candidates {
   }
 };
 
-// The one of n codewords, listed in `index` (all of them when null), with the lowest exact score, ties to the lowest
-// index.
+CODEWORD_INLINE double exact_score(const AssignCodebook& book, const float* x, int64_t c) {
+  return book.norms[c] - 2 * exact_dot(x, book.codewords + c * book.d, book.d);
+}
+
+// The one of n codewords, listed in `index`, with the lowest exact score, ties to the lowest index.
 inline int32_t nearest_of(const AssignCodebook& book, const float* x, const int32_t* index, int64_t n) {
-  if (index && n == 1) return index[0];
-  int32_t best = 0x7fffffff;
-  double least = 0;
-  for (int64_t j = 0; j < n; ++j) {
-    const int32_t c = index ? index[j] : static_cast<int32_t>(j);
-    const double score = book.norms[c] - 2 * exact_dot(x, book.codewords + c * book.d, book.d);
-    if (j == 0 || score < least || (score == least && c < best)) {
-      best = c;
+  int32_t best = index[0];
+  if (n == 1) return best;
+  double least = exact_score(book, x, best);
+  for (int64_t j = 1; j < n; ++j) {
+    const double score = exact_score(book, x, index[j]);
+    if (score < least || (score == least && index[j] < best)) {
+      best = index[j];
       least = score;
     }
   }
   return best;
+}
+
+// The same of all codewords.
+inline int32_t nearest_of_all(const AssignCodebook& book, const float* x) {
+  int64_t best = 0;
+  double least = exact_score(book, x, 0);
+  for (int64_t c = 0; c < book.k; c += 4) {
+    const int64_t n = min_of(book.k - c, int64_t(4));
+    const float* first = book.codewords + c * book.d;
+    const float* codewords[4] = {first, n > 1 ? first + book.d : first, n > 2 ? first + 2 * book.d : first,
+                                 n > 3 ? first + 3 * book.d : first};
+    double dots[4];
+    exact_dots(x, codewords, book.d, dots);
+    for (int64_t j = 0; j < n; ++j) {
+      const double score = book.norms[c + j] - 2 * dots[j];
+      if (score < least) {
+        best = c + j;
+        least = score;
+      }
+    }
+  }
+  return static_cast<int32_t>(best);
 }

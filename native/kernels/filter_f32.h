@@ -26,6 +26,8 @@ struct FilterF32 {
     return static_cast<float>(book.f32.base + book.f32.per_norm * norm);
   }
 
+  int32_t most_candidates() const { return kMostCandidates; }
+
   // How many panels fill `bytes` of a cache; at least one.
   int64_t panels_in(int64_t bytes) const {
     return max_of(int64_t(1), bytes / (4 * book.d * book.panel_vectors * kLanes));

@@ -22,6 +22,8 @@ struct FilterS16 {
 
   static int64_t pairs(int64_t d) { return (d + 1) / 2; }
 
+  int32_t most_candidates() const { return most_candidates_before_next_filter(book.k); }
+
   int64_t panels_in(int64_t bytes) const {
     return max_of(int64_t(1), bytes / (4 * pairs(book.d) * book.panel_vectors * kLanes));
   }

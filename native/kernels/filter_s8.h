@@ -23,6 +23,8 @@ struct FilterS8 {
 
   static int64_t groups(int64_t d) { return (d + 3) / 4; }
 
+  int32_t most_candidates() const { return most_candidates_before_next_filter(book.k); }
+
   int64_t panels_in(int64_t bytes) const {
     return max_of(int64_t(1), bytes / (4 * groups(book.d) * book.panel_vectors * kLanes));
   }

@@ -1,5 +1,5 @@
-// Memory of one call: a block of rows in a filter's form, its scores (see scores.h) and candidates, and the rows of a
-// batch that wait for the next filter.
+// Memory of one call: a block of rows in a filter's form, its scores (see scores.h) and candidates, what was found
+// for the rows of a batch, and the rows of it that wait for the next filter.
 
 // An odd number of cache lines, so that the rows of a tile do not meet in one cache set.
 inline int64_t assign_row_stride(int64_t d) { return 16 * ((d + 15) / 16 | 1); }
@@ -7,7 +7,7 @@ inline int64_t assign_row_stride(int64_t d) { return 16 * ((d + 15) / 16 | 1); }
 struct AssignScratch {
   float* rows;
   void *scores, *groups, *candidates;
-  int32_t* pending;
+  int32_t *found, *pending;
 };
 
 inline int64_t carve_scratch(const AssignCodebook& book, void* memory, AssignScratch& scratch) {
@@ -17,6 +17,7 @@ inline int64_t carve_scratch(const AssignCodebook& book, void* memory, AssignScr
   scratch.scores = carver.take<float>(kBlockRows * scores);
   scratch.groups = carver.take<float>(kBlockRows * round_up(scores / book.panel_vectors, 64));
   scratch.candidates = carver.take<Candidates<float>>(kBlockRows);
+  scratch.found = carver.take<int32_t>(kBatchRows);
   scratch.pending = carver.take<int32_t>(kBatchRows);
   return carver.used;
 }

@@ -1,0 +1,81 @@
+// See parts.h.
+#include "core/parts.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace codeword {
+namespace {
+
+constexpr size_t kMostParts = 6;
+
+// A codeword this many times farther out than the median belongs to another part. The int8 filter of long vectors
+// suffers early; those of short ones have room to spare, and short codewords naturally differ more in length.
+double reach_of_part(int64_t d) { return d > 96 ? 4 : 16; }
+
+uint64_t hash_floats(const float* x, int64_t d) {
+  uint64_t hash = 0;
+  for (int64_t i = 0; i < d; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, x + i, sizeof bits);
+    hash = (hash ^ bits) * 0x9E3779B97F4A7C15u;
+    hash ^= hash >> 32;
+  }
+  return hash;
+}
+
+// Squared distances of the numbered codewords to their mean.
+std::vector<double> squares_about_mean(const float* codewords, int64_t d, const std::vector<int32_t>& numbers) {
+  std::vector<double> mean(static_cast<size_t>(d)), squares;
+  for (const int32_t c : numbers) {
+    for (int64_t i = 0; i < d; ++i) mean[i] += codewords[c * d + i];
+  }
+  for (double& m : mean) m /= static_cast<double>(numbers.size());
+  squares.reserve(numbers.size());
+  for (const int32_t c : numbers) {
+    double square = 0;
+    for (int64_t i = 0; i < d; ++i) square += (codewords[c * d + i] - mean[i]) * (codewords[c * d + i] - mean[i]);
+    squares.push_back(square);
+  }
+  return squares;
+}
+
+}  // namespace
+
+std::vector<int32_t> distinct_codewords(const float* codewords, int64_t k, int64_t d) {
+  uint64_t size = 4;
+  while (size < 2 * static_cast<uint64_t>(k)) size *= 2;
+  std::vector<int32_t> table(size, -1), distinct;
+  for (int64_t c = 0; c < k; ++c) {
+    const float* codeword = codewords + c * d;
+    uint64_t at = hash_floats(codeword, d) & (size - 1);
+    while (table[at] >= 0 && std::memcmp(codewords + table[at] * d, codeword, sizeof(float) * static_cast<size_t>(d))) {
+      at = (at + 1) & (size - 1);
+    }
+    if (table[at] >= 0) continue;
+    table[at] = static_cast<int32_t>(c);
+    distinct.push_back(static_cast<int32_t>(c));
+  }
+  return distinct;
+}
+
+std::vector<std::vector<int32_t>> parts_of_like_norm(const float* codewords, int64_t d, std::vector<int32_t> numbers) {
+  std::vector<std::vector<int32_t>> parts;
+  while (parts.size() + 1 < kMostParts) {
+    const std::vector<double> squares = squares_about_mean(codewords, d, numbers);
+    std::vector<double> sorted = squares;
+    const auto median = sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2);
+    std::nth_element(sorted.begin(), median, sorted.end());
+    const double limit = *median * reach_of_part(d) * reach_of_part(d);
+    std::vector<int32_t> near, far;
+    for (size_t i = 0; i < numbers.size(); ++i) (squares[i] <= limit ? near : far).push_back(numbers[i]);
+    if (far.empty()) break;
+    parts.push_back(std::move(near));
+    numbers = std::move(far);
+  }
+  parts.push_back(std::move(numbers));
+  return parts;
+}
+
+}  // namespace codeword
