@@ -235,6 +235,15 @@ def test_completion_scripts_print(name: str) -> None:
     assert "_CODEWORD_COMPLETE" in result.stdout
 
 
+def test_completion_knows_quantizers_and_transforms() -> None:
+    def complete(words: str, last: int) -> str:
+        return run(_CODEWORD_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(last)).stdout
+
+    assert complete("codeword en", 1).split() == ["encode"]
+    assert "product" in complete("codeword fit X.npy -q p", 4).split()
+    assert "rotation" in complete("codeword fit X.npy --transform ", 4).split()
+
+
 def test_help_and_version_import_nothing_heavy() -> None:
     script = (
         "import sys; from codeword.cli.app import app; app(['--version'], standalone_mode=False); print('numpy' in sys.modules)"

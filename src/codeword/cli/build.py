@@ -36,6 +36,11 @@ def quantizer(name: str, given: dict[str, Any], params: Iterable[str], transform
     return Pipeline(chain, made) if chain else made
 
 
+def names(kind: type[Component]) -> list[str]:
+    """Ids of the quantizers or transforms that there are; a pipeline is put together, not named."""
+    return [i for i in registry.ids() if issubclass(_class(i), kind) and not issubclass(_class(i), Pipeline)]
+
+
 def _transform(text: str, seed: int) -> Transform:
     name, _, params = text.partition(":")
     return _component(name, dict(_assignment(p) for p in params.split(",") if p), seed, Transform, "--transform")  # type: ignore[no-any-return]
@@ -43,7 +48,7 @@ def _transform(text: str, seed: int) -> Transform:
 
 def _component(name: str, params: dict[str, Any], seed: int, kind: type[Component], option: str) -> Any:
     """An instance of the class registered under `name`, every parameter's name checked here; its value is checked by `fit`."""
-    known = [i for i in registry.ids() if issubclass(_class(i), kind) and not issubclass(_class(i), Pipeline)]
+    known = names(kind)
     if name not in known:
         raise typer.BadParameter(f"no {kind.__name__.lower()} {name!r}; there are: {', '.join(known)}", param_hint=option)
     cls = registry.lookup(name)

@@ -32,11 +32,32 @@ Data = Annotated[str, typer.Argument(metavar="X", help="Vectors: .npy, .npz, .fv
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="File that `fit` wrote.")]
 
 
+def _quantizer_names() -> list[str]:
+    from codeword.base import Quantizer
+    from codeword.cli import build
+
+    return build.names(Quantizer)
+
+
+def _transform_names() -> list[str]:
+    from codeword.base import Transform
+    from codeword.cli import build
+
+    return build.names(Transform)
+
+
 def fit(
     data: Data,
     output: Output,
     quantizer: Annotated[
-        str, typer.Option("--quantizer", "-q", metavar="NAME", help="product, scalar, vector, or one from a plug-in.")
+        str,
+        typer.Option(
+            "--quantizer",
+            "-q",
+            metavar="NAME",
+            autocompletion=_quantizer_names,
+            help="product, scalar, vector, or one from a plug-in.",
+        ),
     ] = "product",
     m: Annotated[int | None, typer.Option("--m", metavar="N", help="Pieces of a row (product).", show_default=False)] = None,
     bits: Annotated[int | None, typer.Option("--bits", metavar="N", help="Bits of each piece or number (product, scalar).")] = None,
@@ -44,7 +65,11 @@ def fit(
     transform: Annotated[
         list[str] | None,
         typer.Option(
-            "--transform", "-t", metavar="NAME", help="center, normalize, rotation, klt; in order. Parameters: klt:d_out=64."
+            "--transform",
+            "-t",
+            metavar="NAME",
+            autocompletion=_transform_names,
+            help="center, normalize, rotation, klt; in order. Parameters: klt:d_out=64.",
         ),
     ] = None,
     param: Annotated[
