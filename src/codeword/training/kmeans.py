@@ -39,6 +39,7 @@ class Settings:
     tol: float = 1e-4
     seed: int = 0
     trim: bool = True
+    relaxation: float = RELAXATION
 
     @classmethod
     def checked(
@@ -115,7 +116,7 @@ def _widening(X: F32, settings: Settings, weight: F32 | None, eligible: NDArray[
         part, inside, mass = X[rows], eligible[rows], None if weight is None else weight[rows]
         if codebook is None:
             codebook = first_codebook(part, settings, mass, inside)
-        result = lloyd(part, codebook, mass, passes, settings.tol, inside, label)
+        result = lloyd(part, codebook, mass, passes, settings.tol, inside, label, settings.relaxation)
         codebook = result.codebook
         levels.append((size, len(result.history)))
     result.levels = levels
