@@ -242,11 +242,11 @@ def test_falling_scores_fill_and_prune_the_candidates(isa: str) -> None:
 @pytest.mark.parametrize("far_first", [True, False])
 def test_outlying_codewords_are_compared_with_the_others(isa: str, d: int, far_first: bool) -> None:
     # Outlying codewords are prepared apart from the others. Half the rows tie between the nearest of both kinds.
-    near, far = np.arange(200) % 50, 2000 + np.arange(30)
-    codebook = np.zeros((230, d), np.float32)
+    near, far = np.arange(200) % 50, 9000 + np.arange(3)
+    codebook = np.zeros((203, d), np.float32)
     codebook[:, 0] = np.concatenate([far, near] if far_first else [near, far])
     x = np.zeros((100, d), np.float32)
-    x[:, 0] = [(2000 + 49) / 2, *range(0, 1980, 20)]
+    x[:, 0] = [(9000 + 49) / 2, *range(0, 8910, 90)]
     x[::2, 0] = x[0, 0]
     labels, distances = np.empty((100, 1), np.int32), np.empty((100, 1))
     _native.Codebooks([codebook]).assign(x, labels, distances)

@@ -14,15 +14,26 @@ constexpr size_t kMostParts = 6;
 // suffers early; those of short ones have room to spare, and short codewords naturally differ more in length.
 double reach_of_part(int64_t d) { return d > 96 ? 4 : 16; }
 
+// Of at most 64 coordinates: equality is checked on all of them anyway.
 uint64_t hash_floats(const float* x, int64_t d) {
   uint64_t hash = 0;
-  for (int64_t i = 0; i < d; ++i) {
+  for (int64_t i = 0; i < d; i += (d + 63) / 64) {
     uint32_t bits;
     std::memcpy(&bits, x + i, sizeof bits);
     hash = (hash ^ bits) * 0x9E3779B97F4A7C15u;
     hash ^= hash >> 32;
   }
   return hash;
+}
+
+double square_distance(const float* x, const double* mean, int64_t d) {
+  double sums[8] = {};
+  int64_t i = 0;
+  for (; i + 8 <= d; i += 8) {
+    for (int64_t j = 0; j < 8; ++j) sums[j] += (x[i + j] - mean[i + j]) * (x[i + j] - mean[i + j]);
+  }
+  for (; i < d; ++i) sums[0] += (x[i] - mean[i]) * (x[i] - mean[i]);
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
 // Squared distances of the numbered codewords to their mean.
@@ -33,11 +44,7 @@ std::vector<double> squares_about_mean(const float* codewords, int64_t d, const 
   }
   for (double& m : mean) m /= static_cast<double>(numbers.size());
   squares.reserve(numbers.size());
-  for (const int32_t c : numbers) {
-    double square = 0;
-    for (int64_t i = 0; i < d; ++i) square += (codewords[c * d + i] - mean[i]) * (codewords[c * d + i] - mean[i]);
-    squares.push_back(square);
-  }
+  for (const int32_t c : numbers) squares.push_back(square_distance(codewords + c * d, mean.data(), d));
   return squares;
 }
 

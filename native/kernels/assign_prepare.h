@@ -31,11 +31,14 @@ inline int exponent_of(double a) {
   return static_cast<int>(bits >> 52 & 2047) - 1022;
 }
 
-// Sizes, in scaled units, that the error bounds are made of.
+// Sizes, in scaled units, that the error bounds are made of, and room to work in.
 struct CodebookShape {
-  double radius;  // the largest |c| after centring
-  double norm;    // the largest |c| before
-  double centre;  // |centre|
+  double radius;    // the largest |c| after centring
+  double norm;      // the largest |c| before
+  double centre;    // |centre|
+  double* squares;  // (k) |c|^2 after centring, not scaled
+  double* sums;     // (d)
+  float* row;       // (d, rounded up to whole vectors)
 };
 
 // centre = the mean codeword, in float32.
@@ -47,50 +50,43 @@ inline void find_centre(const AssignCodebook& book, double* sums) {
   for (int64_t i = 0; i < book.d; ++i) book.centre[i] = static_cast<float>(sums[i] / static_cast<double>(book.k));
 }
 
-// The power of two that makes the radius about 1 but no coordinate of the centre larger than 2^100.
-inline float find_scale(const AssignCodebook& book) {
-  double radius = 0, centre = 0;
-  for (int64_t c = 0; c < book.k; ++c) {
-    double square = 0;
-    for (int64_t i = 0; i < book.d; ++i) {
-      const double difference = static_cast<double>(book.codewords[c * book.d + i]) - book.centre[i];
-      square += difference * difference;
-    }
-    radius = max_of(radius, square);
-  }
-  for (int64_t i = 0; i < book.d; ++i) centre = max_of(centre, static_cast<double>(book.centre[i]) * book.centre[i]);
-  int exponent = exponent_of(sqrt_of(radius));
-  const int least = exponent_of(sqrt_of(centre)) - 100;
+// The power of two that makes the radius about 1 but |centre| not larger than 2^100.
+inline float find_scale(double radius, double centre) {
+  int exponent = exponent_of(radius);
+  const int least = exponent_of(centre) - 100;
   if (exponent < least) exponent = least;
   if (exponent < -126) exponent = -126;
   if (exponent > 126) exponent = 126;
   return power_of_two(-exponent);
 }
 
-// Coordinate i of codeword c as the filters see it. `centre` holds the scaled centre, negated.
-CODEWORD_INLINE double centred(const AssignCodebook& book, int64_t c, int64_t i) {
-  return static_cast<double>(book.codewords[c * book.d + i]) * book.scale + book.centre[i];
+// Finds centre, scale, norms and shape. Afterwards book.centre is scaled and negated.
+inline void centre_codebook(AssignCodebook& book, CodebookShape& shape) {
+  find_centre(book, shape.sums);
+  double radius = 0, norm = 0;
+  for (int64_t c = 0; c < book.k; ++c) {
+    const float* codeword = book.codewords + c * book.d;
+    book.norms[c] = exact_dot(codeword, codeword, book.d);
+    shape.squares[c] = exact_sqdist(codeword, book.centre, book.d);
+    norm = max_of(norm, book.norms[c]);
+    radius = max_of(radius, shape.squares[c]);
+  }
+  const double centre = sqrt_of(exact_dot(book.centre, book.centre, book.d));
+  radius = sqrt_of(radius);
+  book.scale = find_scale(radius, centre);
+  for (int64_t i = 0; i < book.d; ++i) book.centre[i] = -book.centre[i] * book.scale;
+  for (int64_t i = book.d; i < round_up(book.d, kLanes); ++i) book.centre[i] = 0;
+  // `up` is more than the roundings of the float64 sums above, for d < 2^22; 2^-100 more than the centre's underflow.
+  const double up = book.scale * (1 + 0x1p-30), tiny = 0x1p-100;
+  shape.radius = radius * up + tiny;
+  shape.norm = sqrt_of(norm) * up;
+  shape.centre = centre * up + tiny;
 }
 
-inline CodebookShape centre_codebook(AssignCodebook& book, double* work) {
-  find_centre(book, work);
-  book.scale = find_scale(book);
-  CodebookShape shape = {0, 0, 0};
-  for (int64_t i = 0; i < book.d; ++i) {
-    book.centre[i] = -book.centre[i] * book.scale;
-    shape.centre += static_cast<double>(book.centre[i]) * book.centre[i];
-  }
-  for (int64_t i = book.d; i < round_up(book.d, kLanes); ++i) book.centre[i] = 0;
-  for (int64_t c = 0; c < book.k; ++c) {
-    book.norms[c] = exact_dot(book.codewords + c * book.d, book.codewords + c * book.d, book.d);
-    shape.norm = max_of(shape.norm, book.norms[c]);
-    double square = 0;
-    for (int64_t i = 0; i < book.d; ++i) square += centred(book, c, i) * centred(book, c, i);
-    shape.radius = max_of(shape.radius, square);
-  }
-  const double up = 1 + 0x1p-30;  // more than the roundings of the float64 sums above, for d < 2^22
-  shape = {sqrt_of(shape.radius) * up, sqrt_of(shape.norm) * book.scale * up, sqrt_of(shape.centre) * up};
-  return shape;
+// kLanes coordinates of a row or codeword x, from the i-th, as the filters see them: centred, scaled, zero beyond d.
+CODEWORD_INLINE F32 centred(const AssignCodebook& book, const float* x, int64_t i) {
+  const F32 value = book.d - i < kLanes ? load_first(x + i, book.d - i) : load(x + i);
+  return muladd(value, splat(book.scale), load(book.centre + i));
 }
 
 // The exact form is itself rounded: its scores differ from the real ones by at most this, times |c|^2 + 2 |x| |c|. Each
@@ -108,25 +104,4 @@ inline void finish_bound(AssignFilter& filter, const CodebookShape& shape, int64
   filter.per_norm *= 2 * up;
   filter.per_residual *= 2 * up;
   filter.base = 2 * up * (filter.base + (filter.per_norm + filter.per_residual) * dd * 0x1p-70);
-}
-
-inline void pack_f32(AssignCodebook& book, const CodebookShape& shape) {
-  const int64_t k = book.k, d = book.d, width = book.panel_vectors * kLanes;
-  float* panels = static_cast<float*>(book.f32.panels);
-  float* offsets = static_cast<float*>(book.f32.offsets);
-  for (int64_t c = 0; c < round_up(k, width); ++c) {
-    float* column = panels + c / width * d * width + c % width;
-    double square = 0;
-    for (int64_t i = 0; i < d; ++i) {
-      const double value = c < k ? centred(book, c, i) : 0;
-      square += value * value;
-      column[i * width] = static_cast<float>(-2 * value);
-    }
-    offsets[c] = c < k ? static_cast<float>(square) : VectorOf<float>::kMost;
-  }
-  const double gamma = 1.01 * kU32 * static_cast<double>(d + 16);
-  book.f32.base = gamma * shape.radius * shape.radius;
-  book.f32.per_norm = gamma * 2 * shape.radius;
-  book.f32.per_residual = 0;
-  finish_bound(book.f32, shape, d);
 }

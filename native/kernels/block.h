@@ -24,7 +24,9 @@ struct Block {
   }
 
   // Fills `candidates` for the rows x[0] .. x[n - 1].
-  void run(const float* const* x, int64_t n) {
+  void run(const float* const* x, int64_t n, NextRows next) {
+    const int64_t tiles = panels * ((n + kTileRows - 1) / kTileRows),
+                  fetches = (next.n * next.lines + tiles - 1) / tiles;
     const int32_t most = filter.most_candidates();
     for (int64_t r = 0; r < n; ++r) candidates[r].start(filter.load_row(x[r], r), most);
     for (int64_t begin = 0; begin < panels; begin += chunk) {
@@ -33,12 +35,14 @@ struct Block {
       if (chunk <= step) {
         for (int64_t r = 0; r < n; r += kTileRows) {
           score(begin, begin, end, r, 0, min_of(n - r, kTileRows));
+          next.fetch(fetches * (end - begin));
           collect(begin, end, r, 0, min_of(n - r, kTileRows));
         }
       } else {
         for (int64_t panel = begin; panel < end; panel += step) {
           for (int64_t r = 0; r < n; r += kTileRows) {
             score(begin, panel, min_of(panel + step, end), r, r, min_of(n - r, kTileRows));
+            next.fetch(fetches * step);
           }
         }
         collect(begin, end, 0, 0, n);

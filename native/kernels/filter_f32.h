@@ -13,13 +13,11 @@ struct FilterF32 {
   // Centred row r; returns the slack of its scores, infinite when they could overflow.
   float load_row(const float* x, int64_t r) {
     float* row = rows + r * stride;
-    const F32 scale = splat(book.scale);
     F32 squares = splat(0.0f);
     for (int64_t i = 0; i < book.d; i += kLanes) {
-      const F32 value = book.d - i < kLanes ? load_first(x + i, book.d - i) : load(x + i);
-      const F32 centred = muladd(value, scale, load(book.centre + i));
-      store(row + i, centred);
-      squares = muladd(centred, centred, squares);
+      const F32 value = centred(book, x, i);
+      store(row + i, value);
+      squares = muladd(value, value, squares);
     }
     const float norm = sqrt_of(lane_sum(squares));
     if (!(norm < kLargestNorm)) return VectorOf<float>::kMost;
@@ -47,3 +45,22 @@ struct FilterF32 {
                             4 * stride, book.d, sums);
   }
 };
+
+inline void pack_f32(AssignCodebook& book, const CodebookShape& shape) {
+  const int64_t k = book.k, d = book.d, width = book.panel_vectors * kLanes;
+  float* offsets = static_cast<float*>(book.f32.offsets);
+  for (int64_t c = 0; c < round_up(k, width); ++c) {
+    float* column = static_cast<float*>(book.f32.panels) + c / width * d * width + c % width;
+    for (int64_t i = 0; i < d; i += kLanes) {
+      const F32 value = c < k ? centred(book, book.codewords + c * d, i) : splat(0.0f);
+      store(shape.row + i, mul(value, splat(-2.0f)));
+    }
+    for (int64_t i = 0; i < d; ++i) column[i * width] = shape.row[i];
+    offsets[c] = c < k ? static_cast<float>(shape.squares[c] * book.scale * book.scale) : VectorOf<float>::kMost;
+  }
+  const double gamma = 1.01 * kU32 * static_cast<double>(d + 16);
+  book.f32.base = gamma * shape.radius * shape.radius;
+  book.f32.per_norm = gamma * 2 * shape.radius;
+  book.f32.per_residual = 0;
+  finish_bound(book.f32, shape, d);
+}

@@ -7,6 +7,31 @@
 #if CODEWORD_VNNI
 constexpr int64_t kMostBytesDimensions = 65536;  // 255 * 127 * d < 2^31
 
+struct RoundedRow {
+  float scale, norm, lost;  // row = scale * bytes + a rest of norm `lost`; `norm` is the row's own
+};
+
+// Rounds x, centred, to bytes from -127 to 127 and adds `plus`. `work` holds d floats.
+inline RoundedRow round_to_bytes(const AssignCodebook& book, const float* x, float* work, uint8_t* bytes,
+                                 int32_t plus) {
+  F32 largest = splat(0.0f), squares = splat(0.0f), losses = splat(0.0f);
+  for (int64_t i = 0; i < book.d; i += kLanes) {
+    const F32 value = centred(book, x, i);
+    store(work + i, value);
+    largest = max(largest, abs(value));
+    squares = muladd(value, value, squares);
+  }
+  const float most = lane_max(largest), scale = most * (1.0f / 127), inverse = most > 0x1p-100f ? 127 / most : 0;
+  for (int64_t i = 0; i < book.d; i += kLanes) {
+    const F32 value = load(work + i);
+    const I32 rounded = to_int(mul(value, splat(inverse)));
+    const F32 loss = muladd(to_float(rounded), splat(-scale), value);
+    losses = muladd(loss, loss, losses);
+    store_bytes(bytes + i, add(rounded, splat(plus)));
+  }
+  return {scale, sqrt_of(lane_sum(squares)), sqrt_of(lane_sum(losses))};
+}
+
 struct FilterS8 {
   using Score = float;
   const AssignCodebook& book;
@@ -30,28 +55,10 @@ struct FilterS8 {
   }
 
   float load_row(const float* x, int64_t r) {
-    const int64_t d = book.d;
-    F32 largest = splat(0.0f), squares = splat(0.0f), losses = splat(0.0f);
-    for (int64_t i = 0; i < d; i += kLanes) {
-      const F32 value = d - i < kLanes ? load_first(x + i, d - i) : load(x + i);
-      const F32 centred = muladd(value, splat(book.scale), load(book.centre + i));
-      store(work + i, centred);
-      largest = max(largest, abs(centred));
-      squares = muladd(centred, centred, squares);
-    }
-    const float norm = sqrt_of(lane_sum(squares)), most = lane_max(largest);
-    if (!(norm < kLargestNorm)) return VectorOf<float>::kMost;
-    const float scale = most * (1.0f / 127), inverse = most > 0x1p-100f ? 127 / most : 0;
-    for (int64_t i = 0; i < d; i += kLanes) {
-      const F32 centred = load(work + i);
-      const I32 rounded = to_int(mul(centred, splat(inverse)));
-      const F32 loss = muladd(to_float(rounded), splat(-scale), centred);
-      losses = muladd(loss, loss, losses);
-      store_bytes(rows + r * stride + i, add(rounded, splat(int32_t(128))));
-    }
-    scales[r] = -2 * scale;
-    const AssignFilter& bound = book.s8;
-    return static_cast<float>(bound.base + bound.per_norm * norm + bound.per_residual * sqrt_of(lane_sum(losses)));
+    const RoundedRow row = round_to_bytes(book, x, work, rows + r * stride, 128);
+    scales[r] = -2 * row.scale;
+    if (!(row.norm < kLargestNorm)) return VectorOf<float>::kMost;
+    return static_cast<float>(book.s8.base + book.s8.per_norm * row.norm + book.s8.per_residual * row.lost);
   }
 
   struct Multiply {
@@ -80,45 +87,35 @@ struct FilterS8 {
   }
 };
 
-// Codeword c, centred, rounded to bytes in column c of its panel; returns |c - rounded|^2.
-inline double pack_codeword_s8(AssignCodebook& book, int64_t c) {
-  const int64_t d = book.d, width = book.panel_vectors * kLanes;
-  int8_t* column = static_cast<int8_t*>(book.s8.panels) + 4 * (c / width * FilterS8::groups(d) * width + c % width);
-  double largest = 0, square = 0, loss = 0;
+// Puts codeword c into its column of a panel; returns the norm of what its rounding lost.
+inline float pack_codeword_s8(AssignCodebook& book, const CodebookShape& shape, int64_t c) {
+  const int64_t d = book.d, groups = FilterS8::groups(d), width = book.panel_vectors * kLanes;
+  int32_t* column = static_cast<int32_t*>(book.s8.panels) + c / width * groups * width + c % width;
+  uint8_t* bytes = reinterpret_cast<uint8_t*>(shape.sums);
+  const RoundedRow row = round_to_bytes(book, book.codewords + c * d, shape.row, bytes, 0);
   int32_t sum = 0;
-  for (int64_t i = 0; i < d; ++i) {
-    const double value = centred(book, c, i);
-    largest = max_of(largest, value < 0 ? -value : value);
-    square += value * value;
-  }
-  const float scale = static_cast<float>(largest / 127);
-  const double inverse = largest > 0x1p-100 ? 127 / largest : 0;
-  for (int64_t i = 0; i < 4 * FilterS8::groups(d); ++i) {
-    const double value = i < d ? centred(book, c, i) : 0, scaled = value * inverse;
-    const int32_t rounded = static_cast<int32_t>(scaled + (scaled < 0 ? -0.5 : 0.5));
-    column[i / 4 * width * 4 + i % 4] = static_cast<int8_t>(rounded);
-    sum += rounded;
-    const double difference = value - static_cast<double>(scale) * rounded;
-    loss += difference * difference;
-  }
-  static_cast<float*>(book.s8.offsets)[c] = static_cast<float>(square);
-  book.s8.scales[c] = scale;
+  for (int64_t i = 0; i < d; ++i) sum += static_cast<int8_t>(bytes[i]);
+  for (int64_t i = 0; i < groups; ++i) __builtin_memcpy(column + i * width, bytes + 4 * i, 4);
+  static_cast<float*>(book.s8.offsets)[c] = static_cast<float>(shape.squares[c] * book.scale * book.scale);
+  book.s8.scales[c] = row.scale;
   book.s8.corrections[c] = -128 * sum;
-  return loss;
+  return row.lost;
 }
 
 inline void pack_s8(AssignCodebook& book, const CodebookShape& shape) {
-  const int64_t width = book.panel_vectors * kLanes;
-  double loss = 0;
-  for (int64_t c = 0; c < book.k; ++c) loss = max_of(loss, pack_codeword_s8(book, c));
+  const int64_t groups = FilterS8::groups(book.d), width = book.panel_vectors * kLanes;
+  float most_lost = 0;
+  for (int64_t c = 0; c < book.k; ++c) most_lost = max_of(most_lost, pack_codeword_s8(book, shape, c));
   for (int64_t c = book.k; c < round_up(book.k, width); ++c) {
-    int32_t* column = static_cast<int32_t*>(book.s8.panels) + c / width * FilterS8::groups(book.d) * width + c % width;
-    for (int64_t i = 0; i < FilterS8::groups(book.d); ++i) column[i * width] = 0;
+    int32_t* column = static_cast<int32_t*>(book.s8.panels) + c / width * groups * width + c % width;
+    for (int64_t i = 0; i < groups; ++i) column[i * width] = 0;
     static_cast<float*>(book.s8.offsets)[c] = VectorOf<float>::kMost;
     book.s8.scales[c] = 0;
     book.s8.corrections[c] = 0;
   }
-  const double lost = sqrt_of(loss) * (1 + 0x1p-30), rounded = shape.radius + lost;
+  const double up = 1 + 2 * static_cast<double>(book.d + 64) * kU32;
+  const double lost = most_lost * up + 2 * kU32 * shape.radius + static_cast<double>(book.d) * 0x1p-70;
+  const double rounded = shape.radius + lost;
   book.s8.base = 8 * kU32 * shape.radius * shape.radius;
   book.s8.per_norm = 2 * (lost + 2 * kU32 * shape.radius + 8 * kU32 * rounded);
   book.s8.per_residual = 2 * (rounded + 8 * kU32 * rounded);

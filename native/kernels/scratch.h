@@ -21,3 +21,21 @@ inline int64_t carve_scratch(const AssignCodebook& book, void* memory, AssignScr
   scratch.pending = carver.take<int32_t>(kBatchRows);
   return carver.used;
 }
+
+// Fetches the rows of the next block into the L2 cache, a few lines at a time while this block is scored: loading a
+// block of long rows at once would wait for memory.
+struct NextRows {
+  const float* const* x = nullptr;
+  int64_t n = 0, lines = 0;  // rows, cache lines of a row
+  int64_t row = 0, line = 0;
+
+  CODEWORD_INLINE void fetch(int64_t count) {
+    for (; count > 0 && row < n; --count) {
+      prefetch(x[row] + 16 * line);
+      if (++line == lines) {
+        line = 0;
+        ++row;
+      }
+    }
+  }
+};

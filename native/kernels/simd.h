@@ -47,6 +47,14 @@ CODEWORD_INLINE int64_t max_of(int64_t a, int64_t b) { return a < b ? b : a; }
 CODEWORD_INLINE double max_of(double a, double b) { return a < b ? b : a; }
 CODEWORD_INLINE int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
+CODEWORD_INLINE void prefetch(const void* p) {
+#if !defined(_MSC_VER) || defined(__clang__)
+  __builtin_prefetch(p, 0, 2);
+#elif defined(_M_X64)
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+#endif
+}
+
 CODEWORD_INLINE int lowest_bit(uint64_t bits) {
 #if defined(_MSC_VER) && !defined(__clang__)
   unsigned long index;
