@@ -13,6 +13,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0
 ARGS ?=
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count() or 1))')
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -32,11 +33,14 @@ timed = @start=$$(date +%s); ( set -e; $(1) ); status=$$?; echo "make $@: $$(( $
 demo: $(VENV)/base.stamp $(VENV)/demo.stamp
 	$(call timed,codeword demo $(DATA) $(ARGS))
 
+# Tests share the cores among processes; a BLAS with threads of its own then only spins.
+test test-all: export OPENBLAS_NUM_THREADS = 1
+
 test: $(VENV)/base.stamp $(VENV)/test.stamp
-	$(call timed,python -m pytest $(ARGS))
+	$(call timed,python -m pytest -n $(JOBS) $(ARGS))
 
 test-all: $(VENV)/base.stamp $(VENV)/all.stamp
-	$(call timed,python -m pytest $(ARGS))
+	$(call timed,python -m pytest -n $(JOBS) $(ARGS))
 
 lint: $(VENV)/base.stamp $(VENV)/lint.stamp
 	$(call timed,ruff check; ruff format --check; clang-format --dry-run -Werror $(CPP); mypy)
