@@ -17,4 +17,5 @@ NB_MODULE(_native, m) {
   codeword::bind_levels(m);
   codeword::bind_pairwise(m);
   codeword::bind_scan(m);
+  codeword::bind_trellis(m);
 }

@@ -123,6 +123,34 @@ using below_fn = int64_t(const float* values, int64_t n, float limit, int32_t* p
 using rescale_fn = void(float* values, int64_t n, float before, const float* factor, const float* term, float after,
                         float floor);
 
+// A bitshift trellis code of rows of d floats (docs/trellis.md). A code is a circular bit string; step t appends
+// widths[t] bits and codes coordinates firsts[t] ... firsts[t + 1] - 1, none for the spare bits of the last byte. The
+// index of a step is the last 8 bits, newest highest, xor folds[the 8 bits before]; coordinate j is then
+// values[tables[j], index] * scales[j] + means[j] and goes to column columns[j].
+// Metrics: an x becomes the level l nearest to (x - means[j]) * inverses[j] + 512, 0 <= l <= 1023, and costs
+// costs[tables[j], l, index] for each index, here with the bits of the index reversed. Sums and metrics saturate at
+// 255.
+struct TrellisCode {
+  int64_t d, steps, coordinates, code_size;
+  int32_t window;         // bits that the index depends on, 8 to 16: folds has no others
+  int32_t warm;           // steps on either side of the junction that the first pass searches; 0 tries all states there
+  const uint8_t* folds;   // (256)
+  const uint8_t* widths;  // (steps) 1 to 6
+  const int32_t* firsts;  // (steps + 1)
+  const int32_t* columns;                  // (coordinates)
+  const uint8_t* tables;                   // (coordinates)
+  const float *means, *inverses, *scales;  // (coordinates)
+  const int16_t* values;                   // (tables, 256)
+  const uint8_t* costs;                    // (tables, 1024, 256)
+  const float* fill;                       // (d) what columns that no coordinate codes decode to
+};
+// Codes of n rows: the path of least metric of a Viterbi search from the state before step 0 to the same state, which
+// the first pass chooses (kernels/trellis_encode.h). With scratch null, returns the bytes of scratch it wants (64-byte
+// aligned) and does nothing else.
+using trellis_encode_fn = int64_t(const TrellisCode& code, const float* x, int64_t n, uint8_t* codes, void* scratch);
+// Rows (n, d) of codes.
+using trellis_decode_fn = int64_t(const TrellisCode& code, const uint8_t* codes, int64_t n, float* x, void* scratch);
+
 // The kernels of one ISA.
 struct Kernels {
 #define KERNEL(name, what) name##_fn* name;

@@ -31,6 +31,8 @@ namespace {
 #include "filter_s8.h"
 #include "block.h"
 #include "words.h"
+#include "trellis_bytes.h"
+#include "trellis_step.h"
 // clang-format on
 
 #include "accumulate.h"
@@ -44,6 +46,8 @@ namespace {
 #include "products.h"
 #include "scan.h"
 #include "topk.h"
+#include "trellis_decode.h"
+#include "trellis_encode.h"
 
 }  // namespace
 

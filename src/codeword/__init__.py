@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from codeword.pipeline import Pipeline as Pipeline
     from codeword.quantizers.product import ProductQuantizer as ProductQuantizer
     from codeword.quantizers.scalar import ScalarQuantizer as ScalarQuantizer
+    from codeword.quantizers.trellis import TrellisQuantizer as TrellisQuantizer
     from codeword.quantizers.vector import VectorQuantizer as VectorQuantizer
     from codeword.runtime import isa as isa
     from codeword.runtime import set_threads as set_threads
@@ -45,6 +46,7 @@ _HOME = {
     "ProductQuantizer": "quantizers.product",
     "Rotation": "transforms.rotation",
     "ScalarQuantizer": "quantizers.scalar",
+    "TrellisQuantizer": "quantizers.trellis",
     "UnknownQuantizerError": "errors",
     "VectorQuantizer": "quantizers.vector",
     "distortion": "metrics",

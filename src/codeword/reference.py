@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from codeword.reference_trellis import trellis_decode as trellis_decode
+from codeword.reference_trellis import trellis_encode as trellis_encode
+
 
 def crc32c(data: bytes, crc: int = 0) -> int:
     """CRC-32C (Castagnoli) of ``data``, continued from the CRC of what came before.

@@ -1,0 +1,102 @@
+// See trellis.h.
+#include "core/trellis.h"
+
+#include <algorithm>
+#include <stdexcept>
+#include <utility>
+
+#include "core/codebooks.h"
+#include "core/rows.h"
+#include "dispatch.h"
+#include "pool.h"
+
+namespace codeword {
+namespace {
+
+constexpr int64_t kCostsPerTable = 1024 * 256;
+
+// Each thread keeps its scratch, a few MiB: page faults of new memory would take longer than a short call.
+char* thread_scratch(int64_t bytes) {
+  thread_local AlignedBytes memory;
+  thread_local int64_t size = 0;
+  if (size < bytes) {
+    memory.reset();
+    size = 0;
+    memory = allocate_aligned(bytes);
+    size = bytes;
+  }
+  return memory.get();
+}
+
+void require(bool holds, const char* what) {
+  if (!holds) throw std::invalid_argument(what);
+}
+
+void check(const Trellis::Arrays& a, int window, int warm) {
+  require(window >= 8 && window <= 16, "window must be from 8 to 16");
+  require(a.folds.size() == 256, "folds must have 256 entries");
+  require(!a.widths.empty() && a.firsts.size() == a.widths.size() + 1, "firsts must have one entry more than widths");
+  for (uint8_t width : a.widths) require(width >= 1 && width <= 6, "widths must be from 1 to 6");
+  require(warm >= 0 && warm <= 4096, "warm must be from 0 to 4096");
+  const size_t coordinates = a.columns.size();
+  require(a.firsts.front() == 0 && std::is_sorted(a.firsts.begin(), a.firsts.end()) &&
+              static_cast<size_t>(a.firsts.back()) == coordinates,
+          "firsts must rise from 0 to the number of coordinates");
+  require(a.tables.size() == coordinates && a.means.size() == coordinates && a.inverses.size() == coordinates &&
+              a.scales.size() == coordinates,
+          "columns, tables, means, inverses and scales must be equally long");
+  const size_t tables = a.values.size() / 256;
+  require(tables * 256 == a.values.size() && tables * kCostsPerTable == a.costs.size(), "values and costs do not fit");
+  for (uint8_t table : a.tables) require(table < tables, "tables must name one of the values");
+  for (int32_t column : a.columns) {
+    require(column >= 0 && static_cast<size_t>(column) < a.fill.size(), "columns must be below d");
+  }
+}
+
+}  // namespace
+
+Trellis::Trellis(Arrays arrays, int window, int warm) : arrays_(std::move(arrays)) {
+  check(arrays_, window, warm);
+  const Arrays& a = arrays_;
+  int64_t bits = 0;
+  for (uint8_t width : a.widths) bits += width;
+  require(bits % 8 == 0, "widths must sum to a multiple of 8");
+  require(bits >= window, "the code must have at least `window` bits");
+  code_ = {.d = static_cast<int64_t>(a.fill.size()),
+           .steps = static_cast<int64_t>(a.widths.size()),
+           .coordinates = static_cast<int64_t>(a.columns.size()),
+           .code_size = bits / 8,
+           .window = window,
+           .warm = warm,
+           .folds = a.folds.data(),
+           .widths = a.widths.data(),
+           .firsts = a.firsts.data(),
+           .columns = a.columns.data(),
+           .tables = a.tables.data(),
+           .means = a.means.data(),
+           .inverses = a.inverses.data(),
+           .scales = a.scales.data(),
+           .values = a.values.data(),
+           .costs = a.costs.data(),
+           .fill = a.fill.data()};
+}
+
+void Trellis::encode(const float* x, int64_t n, uint8_t* codes) const {
+  const Kernels& table = kernels();
+  const int64_t scratch = table.trellis_encode(code_, nullptr, 0, nullptr, nullptr);
+  parallel_rows(n, 32, [&](int64_t begin, int64_t end) {
+    table.trellis_encode(code_, x + begin * code_.d, end - begin, codes + begin * code_.code_size,
+                         thread_scratch(scratch));
+  });
+}
+
+void Trellis::decode(const uint8_t* codes, int64_t n, float* x) const {
+  const Kernels& table = kernels();
+  const int64_t scratch = table.trellis_decode(code_, nullptr, 0, nullptr, nullptr);
+  parallel_rows(n, rows_per_chunk(4 * code_.d), [&](int64_t begin, int64_t end) {
+    table.trellis_decode(code_, codes + begin * code_.code_size, end - begin, x + begin * code_.d,
+                         thread_scratch(scratch));
+  });
+}
+
+}  // namespace codeword

@@ -1,0 +1,38 @@
+// Bitshift trellis codes over rows and threads. Layout and definition: TrellisCode in kernels.h.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "kernels.h"
+
+namespace codeword {
+
+// A TrellisCode with the arrays that it points to.
+class Trellis {
+ public:
+  // The arrays of a TrellisCode; sizes are those that it states.
+  struct Arrays {
+    std::vector<uint8_t> folds, widths;
+    std::vector<int32_t> firsts, columns;
+    std::vector<uint8_t> tables;
+    std::vector<float> means, inverses, scales, fill;
+    std::vector<int16_t> values;
+    std::vector<uint8_t> costs;
+  };
+
+  // Throws std::invalid_argument where the arrays do not fit together.
+  Trellis(Arrays arrays, int window, int warm);
+
+  void encode(const float* x, int64_t n, uint8_t* codes) const;
+  void decode(const uint8_t* codes, int64_t n, float* x) const;
+
+  int64_t d() const { return code_.d; }
+  int64_t code_size() const { return code_.code_size; }
+
+ private:
+  Arrays arrays_;
+  TrellisCode code_;
+};
+
+}  // namespace codeword

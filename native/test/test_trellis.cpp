@@ -1,0 +1,185 @@
+// trellis_encode and trellis_decode against their definition.
+#include <algorithm>
+#include <cmath>
+
+#include "check.h"
+#include "dispatch.h"
+
+namespace codeword::test {
+namespace {
+
+using Metrics = std::vector<std::vector<int>>;
+
+// A code of steps of `width` bits, two coordinates in every third step, tables of random values and costs.
+struct Example {
+  std::vector<uint8_t> folds, widths, tables, costs;
+  std::vector<int32_t> firsts{0}, columns;
+  std::vector<float> means, inverses, scales, fill;
+  std::vector<int16_t> values;
+  TrellisCode code{};
+
+  Example(int window, int width, int warm, int64_t steps) : widths(steps, static_cast<uint8_t>(width)) {
+    uint32_t random = 1;
+    const auto next = [&] { return (random = random * 1664525 + 1013904223) >> 16; };
+    folds.assign(256, 0);
+    for (int bit = 16 - window; bit < 8; ++bit) {
+      const uint8_t column = static_cast<uint8_t>(next());
+      for (int byte = 0; byte < 256; ++byte) folds[byte] ^= byte >> bit & 1 ? column : 0;
+    }
+    for (int64_t t = 0; t < steps; ++t) firsts.push_back(firsts.back() + (t % 3 == 2 ? 2 : 1));
+    const int32_t d = firsts.back();
+    for (int32_t j = 0; j < d; ++j) columns.push_back(d - 1 - j);
+    for (int32_t j = 0; j < d; ++j) tables.push_back(j % 2);
+    means.assign(d, 0.25f);
+    inverses.assign(d, 100.0f);
+    scales.assign(d, 1.0f / 4096);
+    fill.assign(d, 0.0f);
+    for (int i = 0; i < 512; ++i) values.push_back(static_cast<int16_t>(next()));
+    for (int i = 0; i < 2 * 1024 * 256; ++i) costs.push_back(next() % 40);
+    code = {d,
+            steps,
+            d,
+            steps * width / 8,
+            window,
+            warm,
+            folds.data(),
+            widths.data(),
+            firsts.data(),
+            columns.data(),
+            tables.data(),
+            means.data(),
+            inverses.data(),
+            scales.data(),
+            values.data(),
+            costs.data(),
+            fill.data()};
+  }
+};
+
+int reversed(int value, int width) {
+  int out = 0;
+  for (int b = 0; b < width; ++b) out |= (value >> b & 1) << (width - 1 - b);
+  return out;
+}
+
+int index_of(const TrellisCode& code, int w) { return (w & 255) ^ reversed(code.folds[reversed(w >> 8, 8)], 8); }
+
+Metrics step_costs(const TrellisCode& code, const float* x) {
+  Metrics out(code.steps, std::vector<int>(256, 0));
+  for (int64_t t = 0; t < code.steps; ++t) {
+    for (int j = code.firsts[t]; j < code.firsts[t + 1]; ++j) {
+      const float y = std::min(std::max((x[code.columns[j]] - code.means[j]) * code.inverses[j], -512.0f), 511.0f);
+      const int level = static_cast<int>(std::nearbyint(y)) + 512;
+      for (int i = 0; i < 256; ++i) {
+        out[t][i] = std::min(255, out[t][i] + code.costs[(code.tables[j] * 1024 + level) * 256 + i]);
+      }
+    }
+  }
+  return out;
+}
+
+Metrics forward(const TrellisCode& code, const Metrics& costs, std::vector<int> start, int64_t first, int64_t count) {
+  const int e = code.widths[0], rest = code.window - e;
+  Metrics metrics{std::move(start)};
+  for (int64_t t = 0; t < count; ++t) {
+    std::vector<int> next(1 << rest, 255);
+    for (int w = 0; w < 1 << code.window; ++w) {
+      int& least = next[w & ((1 << rest) - 1)];
+      least = std::min(least, metrics.back()[w >> e] + costs[(first + t) % code.steps][index_of(code, w)]);
+    }
+    const int lowest = *std::min_element(next.begin(), next.end());
+    if (t % 8 == 7) {
+      for (int& metric : next) metric -= lowest;
+    }
+    metrics.push_back(next);
+  }
+  return metrics;
+}
+
+int back(const TrellisCode& code, const Metrics& costs, const Metrics& metrics, int64_t first, int64_t steps, int state,
+         std::vector<int>& emitted) {
+  const int e = code.widths[0];
+  for (int64_t t = static_cast<int64_t>(metrics.size()) - 2, end = t - steps; t > end; --t) {
+    int least = 1 << 30, best = 0;
+    for (int p = 0; p < 1 << e; ++p) {
+      const int w = p << (code.window - e) | state;
+      const int sum = metrics[t][w >> e] + costs[(first + t) % code.steps][index_of(code, w)];
+      if (sum < least) best = w;
+      least = std::min(least, sum);
+    }
+    emitted.insert(emitted.begin(), best & ((1 << e) - 1));
+    state = best >> e;
+  }
+  return state;
+}
+
+std::vector<uint8_t> encode(const TrellisCode& code, const float* x) {
+  const int e = code.widths[0];
+  const Metrics costs = step_costs(code, x);
+  const int64_t first = ((-code.warm) % code.steps + code.steps) % code.steps;
+  const Metrics near = forward(code, costs, std::vector<int>(1 << (code.window - e), 0), first, 2 * code.warm);
+  std::vector<int> emitted, start(1 << (code.window - e), 255);
+  int state = static_cast<int>(std::min_element(near.back().begin(), near.back().end()) - near.back().begin());
+  state = back(code, costs, near, first, code.warm, state, emitted);
+  start[state] = 0;
+  emitted.clear();
+  back(code, costs, forward(code, costs, start, 0, code.steps), 0, code.steps, state, emitted);
+  std::vector<uint8_t> out(code.code_size, 0);
+  for (int64_t bit = 0; bit < 8 * code.code_size; ++bit) {
+    out[bit / 8] |= (emitted[bit / e] >> (e - 1 - bit % e) & 1) << bit % 8;
+  }
+  return out;
+}
+
+std::vector<float> decode(const TrellisCode& code, const std::vector<uint8_t>& bytes) {
+  std::vector<float> x(code.d);
+  const int64_t bits = 8 * code.code_size;
+  for (int64_t t = 0; t < code.steps; ++t) {
+    int window = 0;
+    for (int b = 0; b < 16; ++b) {
+      const int64_t at = ((t + 1) * code.widths[0] - 16 + b + 2 * bits) % bits;
+      window |= (bytes[at / 8] >> at % 8 & 1) << b;
+    }
+    for (int j = code.firsts[t]; j < code.firsts[t + 1]; ++j) {
+      const int index = window >> 8 ^ code.folds[window & 255];
+      x[code.columns[j]] = code.values[code.tables[j] * 256 + index] * code.scales[j] + code.means[j];
+    }
+  }
+  return x;
+}
+
+void check_example(int window, int width, int warm, int64_t steps) {
+  const Example example(window, width, warm, steps);
+  const TrellisCode& code = example.code;
+  const int64_t n = 6;
+  const std::vector<float> x = random_floats(n * code.d, static_cast<uint32_t>(steps));
+  std::vector<uint8_t> codes(n * code.code_size);
+  std::vector<uint64_t> scratch(kernels().trellis_encode(code, nullptr, 0, nullptr, nullptr) / 8 + 8);
+  const auto aligned = [](std::vector<uint64_t>& v) {
+    return reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(v.data()) + 63) / 64 * 64);
+  };
+  kernels().trellis_encode(code, x.data(), n, codes.data(), aligned(scratch));
+  std::vector<float> rows(n * code.d);
+  std::vector<uint64_t> reading(kernels().trellis_decode(code, nullptr, 0, nullptr, nullptr) / 8 + 8);
+  kernels().trellis_decode(code, codes.data(), n, rows.data(), aligned(reading));
+  for (int64_t i = 0; i < n; ++i) {
+    const std::vector<uint8_t> one(&codes[i * code.code_size], &codes[i * code.code_size] + code.code_size);
+    CHECK(one == encode(code, &x[i * code.d]));
+    CHECK(std::equal(&rows[i * code.d], &rows[i * code.d] + code.d, decode(code, one).begin()));
+  }
+}
+
+}  // namespace
+
+TEST(trellis_encode) {
+  for (int width = 1; width <= 6; ++width) {
+    for (int window : {8, 9, 10, 12}) check_example(window, width, 5, 24);
+  }
+  check_example(16, 2, 4, 16);
+}
+
+TEST(trellis_decode) {
+  for (int64_t steps : {24, 64, 72, 136}) check_example(9, 3, 3, steps);
+}
+
+}  // namespace codeword::test

@@ -1,0 +1,116 @@
+"""Slow NumPy twins of the trellis kernels. Their arguments are the fields of a TrellisCode (native/kernels.h), by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_LEVELS = 1024
+
+
+def trellis_decode(codes: ArrayLike, code: dict[str, Any]) -> NDArray[np.float32]:
+    """Rows (n, d) float32 of bitshift trellis codes (n, code_size) uint8.
+
+    Examples
+    --------
+    One step of 8 bits' window for each of 8 coordinates of 1 bit; the value is the index.
+
+    >>> code = dict(folds=np.zeros(256, int), widths=[1] * 8, firsts=range(9), columns=range(8), tables=[0] * 8,
+    ...             means=np.zeros(8), scales=np.ones(8), fill=np.zeros(8), values=np.arange(256))
+    >>> trellis_decode([[0b00000001]], code)
+    array([[128.,  64.,  32.,  16.,   8.,   4.,   2.,   1.]], dtype=float32)
+    """
+    C = np.asarray(codes, dtype=np.uint8)
+    bits = np.unpackbits(C, axis=1, bitorder="little").astype(np.int64)
+    out = np.tile(np.asarray(code["fill"], dtype=np.float32), (len(C), 1))
+    values = np.asarray(code["values"], dtype=np.float32)
+    means, scales = (np.asarray(code[name], dtype=np.float32) for name in ("means", "scales"))
+    for t, end in enumerate(np.cumsum(code["widths"], dtype=np.int64)):
+        newest = [bits[:, (end - 8 + b) % bits.shape[1]] << b for b in range(8)]
+        older = [bits[:, (end - 16 + b) % bits.shape[1]] << b for b in range(8)]
+        index = sum(newest) ^ np.asarray(code["folds"], dtype=np.int64)[sum(older)]
+        for j in range(code["firsts"][t], code["firsts"][t + 1]):
+            out[:, code["columns"][j]] = values[256 * int(code["tables"][j]) + index] * scales[j] + means[j]
+    return out
+
+
+def trellis_encode(x: ArrayLike, code: dict[str, Any]) -> NDArray[np.uint8]:
+    """Codes (n, code_size) uint8 of rows `x` (n, d): two Viterbi searches in byte metrics, or one for each first state.
+
+    A window is written with its newest bit lowest, as the search counts; codes have the oldest bit first.
+    """
+    return np.array([_encode_row(row, code) for row in np.asarray(x, dtype=np.float32)], dtype=np.uint8)
+
+
+def _encode_row(x: NDArray[np.float32], code: dict[str, Any]) -> NDArray[np.uint8]:
+    widths, steps, warm = [int(w) for w in code["widths"]], len(code["widths"]), int(code["warm"])
+    states = 1 << (code["window"] - widths[0])
+    costs = _step_costs(x, code)
+
+    def around(state: int) -> tuple[list[NDArray[np.int64]], int]:
+        start = np.full(states, 255)
+        start[state] = 0
+        return _forward(start, range(steps), costs, code)
+
+    if warm:
+        near = [(t - warm) % steps for t in range(2 * warm)]
+        metrics, _ = _forward(np.zeros(1 << (code["window"] - widths[near[0]]), np.int64), near, costs, code)
+        state, _ = _back(int(np.argmin(metrics[-1])), metrics, near, warm, costs, code)
+    else:
+        state = int(np.argmin([lowered + metrics[-1][s] for s, (metrics, lowered) in enumerate(map(around, range(states)))]))
+    _, emitted = _back(state, around(state)[0], range(steps), steps, costs, code)
+    bits = [e >> (width - 1 - b) & 1 for e, width in zip(emitted, widths, strict=True) for b in range(width)]
+    return np.packbits(bits, bitorder="little")
+
+
+def _step_costs(x: NDArray[np.float32], code: dict[str, Any]) -> list[NDArray[np.int64]]:
+    """The costs (256,) of each step, saturated; indices have their bits reversed."""
+    grid = np.asarray(code["costs"], dtype=np.int64).reshape(-1, _LEVELS, 256)
+    means, inverses = (np.asarray(code[name], dtype=np.float32) for name in ("means", "inverses"))
+    scaled = np.fmax((x[code["columns"]] - means) * inverses, np.float32(-512))  # a NaN (infinity times 0) becomes -512
+    levels = np.rint(np.minimum(scaled, np.float32(511))).astype(int) + 512
+    rows = [grid[table, level] for table, level in zip(code["tables"], levels, strict=True)]
+    firsts = code["firsts"]
+    return [np.minimum(sum(rows[firsts[t] : firsts[t + 1]], np.zeros(256, np.int64)), 255) for t in range(len(firsts) - 1)]
+
+
+def _index(windows: NDArray[np.int64], code: dict[str, Any]) -> NDArray[np.int64]:
+    """Index, bits reversed, of windows whose newest bit is the lowest."""
+    reverse = np.array([int(f"{b:08b}"[::-1], 2) for b in range(256)])
+    older = reverse[np.asarray(code["folds"], dtype=np.int64)[reverse]]
+    return np.asarray((windows & 255) ^ older[windows >> 8])
+
+
+def _forward(
+    start: NDArray[np.int64], order: Any, costs: list[NDArray[np.int64]], code: dict[str, Any]
+) -> tuple[list[NDArray[np.int64]], int]:
+    """Metrics before and after each step of `order`, and what was subtracted from them."""
+    widths, window, steps = code["widths"], int(code["window"]), len(code["widths"])
+    w = np.arange(1 << window)
+    index, metrics, lowered = _index(w, code), [start], 0
+    for t, step in enumerate(order):
+        m = int(widths[(step + 1) % steps])
+        sums = np.minimum(metrics[-1][w >> int(widths[step])] + costs[step][index], 255)
+        least = sums.reshape(1 << m, -1).min(axis=0)
+        if t % 8 == 7:
+            lowered += int(least.min())
+            least = least - least.min()
+        metrics.append(least)
+    return metrics, lowered
+
+
+def _back(
+    state: int, metrics: list[NDArray[np.int64]], order: Any, count: int, costs: list[NDArray[np.int64]], code: dict[str, Any]
+) -> tuple[int, list[int]]:
+    """The state before the last `count` steps of the path to `state`, and the bits of those steps."""
+    widths, window, steps = code["widths"], int(code["window"]), len(code["widths"])
+    emitted = []
+    for t in range(len(order) - 1, len(order) - 1 - count, -1):
+        m, e = int(widths[(order[t] + 1) % steps]), int(widths[order[t]])
+        w = np.arange(1 << m) << (window - m) | state
+        best = int(w[np.argmin(metrics[t][w >> e] + costs[order[t]][_index(w, code)])])
+        emitted.append(best & ((1 << e) - 1))
+        state = best >> e
+    return state, emitted[::-1]

@@ -1,0 +1,189 @@
+"""TrellisQuantizer keeps the contract, comes as near to the bound as it says, and says what limits it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import codeword as cw
+from codeword import trellis
+from codeword.errors import FormatError
+from codeword.testing import check_quantizer
+from codeword.waterfill import allocate, convex
+
+
+def gaussian(n: int, d: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, d)).astype(np.float32)
+
+
+def gap(quantizer: Any, X: np.ndarray) -> float:
+    """dB above 2**(-2 rate)."""
+    error = np.mean((X.astype(np.float64) - quantizer.decode(quantizer.encode(X))) ** 2)
+    return float(10 * np.log10(error * 4**quantizer.rate))
+
+
+@pytest.mark.parametrize(
+    "quantizer",
+    [
+        cw.TrellisQuantizer(),
+        cw.TrellisQuantizer(3.5, allocation="waterfill"),
+        cw.TrellisQuantizer(1.0, effort="fast"),
+        cw.TrellisQuantizer(0.5, effort="best"),
+        cw.TrellisQuantizer(0.05),
+        cw.TrellisQuantizer(7, stages=2),
+        cw.TrellisQuantizer([0, 1, 2, 3, 4, 5, 6, 5, 4, 3, 2, 1]),
+        cw.Pipeline([cw.Rotation()], cw.TrellisQuantizer(2)),
+        cw.Pipeline([cw.KLT()], cw.TrellisQuantizer(2, allocation="waterfill")),
+    ],
+    ids=repr,
+)
+def test_contract(quantizer: Any) -> None:
+    check_quantizer(quantizer)
+
+
+@pytest.mark.parametrize(
+    ("effort", "bits", "most"),
+    [
+        ("fast", 1, 0.60), ("fast", 2, 0.85), ("fast", 3, 1.02), ("fast", 4, 1.36),
+        ("default", 0.5, 0.32), ("default", 1, 0.40), ("default", 1.5, 0.65), ("default", 2, 0.53),
+        ("default", 3, 0.68), ("default", 4, 1.02), ("default", 5, 1.95),
+    ],
+)  # fmt: skip
+def test_distance_to_the_bound(effort: str, bits: float, most: float) -> None:
+    quantizer = cw.TrellisQuantizer(bits, effort=effort).fit(gaussian(4000, 384))
+    assert gap(quantizer, gaussian(300, 384, 1)) < most
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("bits", "most"), [(1, 0.35), (2, 0.42), (3, 0.60), (4, 0.80)])
+def test_distance_to_the_bound_at_best_effort(bits: float, most: float) -> None:
+    quantizer = cw.TrellisQuantizer(bits, effort="best").fit(gaussian(4000, 384))
+    assert gap(quantizer, gaussian(300, 384, 1)) < most
+
+
+def test_more_bits_are_never_worse() -> None:
+    X, errors = gaussian(200, 64), []
+    for bits in (0.05, 0.125, 0.25, 0.4, 0.5, 0.75, 1, 1.3, 1.5, 2, 2.2, 2.5, 3, 4, 5, 6):
+        errors.append(cw.TrellisQuantizer(bits).fit(X).distortion(X).mse)
+    assert errors == sorted(errors, reverse=True)
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 5, 8, 17, 100])
+@pytest.mark.parametrize("bits", [0.01, 0.3, 0.9, 1.0, 1.1, 2.7, 5.9, 6.0])
+def test_code_size_is_what_the_bits_say(d: int, bits: float) -> None:
+    X = gaussian(50, d)
+    quantizer = cw.TrellisQuantizer(bits).fit(X)
+    assert quantizer.code_size == int(np.ceil(bits * d / 8))
+    assert quantizer.decode(quantizer.encode(X)).shape == X.shape
+    assert quantizer.widths_.sum() <= 8 * quantizer.code_size
+
+
+def test_two_stages_beat_one_at_six_bits() -> None:
+    X = gaussian(500, 128)
+    one, two = (cw.TrellisQuantizer(6, stages=s).fit(X) for s in (1, 2))
+    assert one.rate == two.rate == 6
+    assert gap(two, X) < gap(one, X) - 1
+
+
+def test_stages_halve_the_bits() -> None:
+    quantizer = cw.TrellisQuantizer([12, 7, 1, 0], stages=2).fit(gaussian(50, 4))
+    assert quantizer.widths_.tolist() == [[6, 4, 1, 0], [6, 3, 0, 0]]
+
+
+def test_waterfilling_beats_even_bits_where_variances_differ() -> None:
+    X = gaussian(1000, 64) * 0.9 ** np.arange(64, dtype=np.float32)
+    even, filled = (cw.TrellisQuantizer(2, allocation=a).fit(X).distortion(X).mse for a in ("uniform", "waterfill"))
+    assert filled < 0.2 * even
+
+
+def test_waterfilled_bits_follow_the_variance() -> None:
+    X = gaussian(2000, 16) * 2.0 ** -np.arange(16, dtype=np.float32)
+    widths = cw.TrellisQuantizer(2, allocation="waterfill").fit(X).widths_[0]
+    assert widths.sum() == 32 and (np.diff(widths) <= 0).all()
+
+
+def test_caps_are_reported_with_their_loss() -> None:
+    X = gaussian(500, 16) * np.float32(1e-3)
+    X[:, 3] *= 1e6
+    (cap,) = cw.TrellisQuantizer(1, allocation="waterfill").fit(X).caps_
+    assert cap.limit == "at most 6 bits a column" and cap.columns == 1 and cap.loss_db > 10
+    (cap,) = cw.TrellisQuantizer(1 / 16).fit(gaussian(100, 256)).caps_
+    assert cap.limit == "at most 8 columns share a bit" and cap.columns == 128 and 0 < cap.loss_db < 0.2
+    assert cw.TrellisQuantizer(2).fit(gaussian(100, 16)).caps_ == []
+
+
+def test_columns_that_do_not_vary_cost_nothing() -> None:
+    X = gaussian(200, 32)
+    X[:, 8:] = 7
+    quantizer = cw.TrellisQuantizer(1).fit(X)
+    assert (quantizer.decode(quantizer.encode(X))[:, 8:] == 7).all()
+    assert quantizer.widths_[0, :8].tolist() == [4] * 8
+    constant = cw.TrellisQuantizer(1).fit(np.full((5, 8), 3.0))
+    assert (constant.decode(constant.encode(np.full((2, 8), 3.0))) == 3).all()
+
+
+def test_a_code_is_circular() -> None:
+    """Turning the bytes of a code turns its row: no coordinate is special."""
+    quantizer = cw.TrellisQuantizer(2).fit(gaussian(4000, 64))
+    quantizer._set(quantizer._layouts, quantizer._tables, [np.ones(64)])
+    quantizer._mean[:] = 0
+    quantizer._set(quantizer._layouts, quantizer._tables, [np.ones(64)])
+    codes = quantizer.encode(gaussian(10, 64))
+    turned = quantizer.decode(np.roll(codes, 3, axis=1))
+    assert np.array_equal(turned, np.roll(quantizer.decode(codes), 12, axis=1))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"bits": 0}, "bits"),
+        ({"bits": 6.1}, "bits"),
+        ({"bits": [1, 2]}, "bits"),
+        ({"bits": [7] * 8}, "bits"),
+        ({"stages": 3}, "stages"),
+        ({"effort": "most"}, "effort"),
+        ({"allocation": "even"}, "allocation"),
+    ],
+)
+def test_bad_parameters_are_named(parameters: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        cw.TrellisQuantizer(**parameters).fit(gaussian(20, 8))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("steps_0", np.zeros((4, 3), np.int32)),
+        ("columns_0", np.zeros(8, np.int32)),
+        ("columns_0", np.full(8, -1, np.int32)),
+        ("tables_0", np.array([200], np.uint8)),
+        ("tables_0", np.array([5], np.uint8)),
+        ("weights_0", np.array([-1], np.float32)),
+        ("window_0", np.array([40], np.uint8)),
+        ("hash_0", np.full(8, 1, np.uint8)),
+        ("values_0", np.zeros((1, 255), np.int16)),
+        ("mean", np.zeros(7)),
+    ],
+)
+def test_damaged_states_are_refused(name: str, value: np.ndarray) -> None:
+    quantizer = cw.TrellisQuantizer(2).fit(gaussian(50, 8))
+    state = {**quantizer.state(), name: value}
+    with pytest.raises(FormatError):
+        cw.TrellisQuantizer.from_config(quantizer.config(), state)
+
+
+def test_hashes_spread_branches_that_leave_and_branches_that_meet() -> None:
+    for window in trellis.WINDOWS:
+        tables = trellis.shipped(window)
+        assert not tables.columns[window - 8 :].any()
+        assert (tables.distortions[:6] < 1.5 * 4.0 ** -np.arange(1, 7) * [1, 1, 1, 1, 1.3, 3]).all()
+
+
+def test_allocation_takes_the_largest_gains() -> None:
+    curve = 0.25 ** np.arange(7)
+    assert allocate(np.array([1.0, 1.0, 0.0]), 3, curve).tolist() == [2, 1, 0]
+    assert allocate(np.array([1.0, 0.0]), 100, curve).tolist() == [6, 0]
+    assert allocate(np.ones(3), 0, curve).tolist() == [0, 0, 0]
+    assert (np.diff(np.diff(convex(np.array([1.0, 0.9, 0.3, 0.2])))) >= 0).all()
