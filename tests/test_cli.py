@@ -261,6 +261,11 @@ def test_the_process_has_clean_streams(shell: Shell) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no signals to send there")
+def heed_ctrl_c() -> None:
+    """A background job starts with SIGINT ignored, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_exits_with_130_and_leaves_no_file(shell: Shell) -> None:
     np.save("big.npy", np.random.default_rng(0).normal(size=(100_000, 64)).astype(np.float32))
     command = [
@@ -276,9 +281,11 @@ def test_ctrl_c_exits_with_130_and_leaves_no_file(shell: Shell) -> None:
         "--k",
         "4096",
         "--param",
-        "max_iter=1000",
+        "max_iter=100000",
+        "--param",
+        "tol=0.0",
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c)
     time.sleep(2.5)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)

@@ -21,9 +21,15 @@ print("finished")
 """
 
 
+def heed_ctrl_c() -> None:
+    """A background job starts with SIGINT ignored, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a child alone")
 def test_ctrl_c_stops_a_long_fit() -> None:
-    child = subprocess.Popen([sys.executable, "-c", LONG_FIT], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", LONG_FIT]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c)
     assert child.stdout is not None and child.stdout.readline() == "started\n"
     time.sleep(1.0)
     child.send_signal(signal.SIGINT)
