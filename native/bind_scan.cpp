@@ -1,7 +1,11 @@
 // Tables, scan_fields, scan_squares, centred_sums; offer, sort_lists, rescale.
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 
@@ -21,36 +25,37 @@ void expect(bool condition, const std::string& message) {
 template <class T>
 using Cube = nb::ndarray<T, nb::numpy, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
 
-void make_tables(Tables* self, const Matrix<const float>& queries, const std::vector<Matrix<const float>>& codebooks,
-                 const Vector<const uint8_t>& bits, const std::string& values, const Vector<const double>& multiplier,
-                 const Vector<const double>& constant) {
+std::shared_ptr<TableCodebooks> table_codebooks(const std::vector<Matrix<const float>>& codebooks,
+                                                const Vector<const uint8_t>& bits) {
   expect(!codebooks.empty() && bits.size() == codebooks.size(), "bits: expected one a codebook, and at least one");
   expect(codebooks.size() <= 1 << 20, "codebooks: expected at most 2^20");
-  new (self) Tables;
-  try {
-    for (size_t j = 0; j < codebooks.size(); ++j) {
-      const auto k = static_cast<int64_t>(codebooks[j].shape(0)), d = static_cast<int64_t>(codebooks[j].shape(1));
-      const int width = bits.data()[j];
-      expect(width >= 1 && width <= 30 && k >= 1 && d >= 1 && k <= int64_t(1) << width,
-             "codebooks: expected (k, d) with 1 <= k <= 2^bits, bits from 1 to 30");
-      self->append(codebooks[j].data(), k, d, width);
-    }
-    const auto q = static_cast<int64_t>(queries.shape(0));
-    expect(static_cast<int64_t>(queries.shape(1)) == self->d(),
-           "queries: expected " + std::to_string(self->d()) + " columns, got " + std::to_string(queries.shape(1)));
-    expect(static_cast<int64_t>(multiplier.size()) == q && static_cast<int64_t>(constant.size()) == q,
-           "multiplier, constant: expected one a query");
-    expect(values == "sqdist" || values == "negative_dot" || values == "square",
-           "values: expected sqdist, negative_dot or square");
-    const TableValues what = values == "sqdist"         ? TableValues::sqdist
-                             : values == "negative_dot" ? TableValues::negative_dot
-                                                        : TableValues::square;
-    nb::gil_scoped_release release;
-    self->build(queries.data(), q, what, multiplier.data(), constant.data());
-  } catch (...) {
-    self->~Tables();
-    throw;
+  auto made = std::make_shared<TableCodebooks>();
+  for (size_t j = 0; j < codebooks.size(); ++j) {
+    const auto k = static_cast<int64_t>(codebooks[j].shape(0)), d = static_cast<int64_t>(codebooks[j].shape(1));
+    const int width = bits.data()[j];
+    expect(width >= 1 && width <= 30 && k >= 1 && d >= 1 && k <= int64_t(1) << width,
+           "codebooks: expected (k, d) with 1 <= k <= 2^bits, bits from 1 to 30");
+    made->append(codebooks[j].data(), k, d, width);
   }
+  made->finish();
+  return made;
+}
+
+void make_tables(Tables* self, std::shared_ptr<TableCodebooks> books, const Matrix<const float>& queries,
+                 const std::string& values, const Vector<const double>& multiplier,
+                 const Vector<const double>& constant) {
+  const auto q = static_cast<int64_t>(queries.shape(0));
+  expect(static_cast<int64_t>(queries.shape(1)) == books->d(),
+         "queries: expected " + std::to_string(books->d()) + " columns, got " + std::to_string(queries.shape(1)));
+  expect(static_cast<int64_t>(multiplier.size()) == q && static_cast<int64_t>(constant.size()) == q,
+         "multiplier, constant: expected one a query");
+  expect(values == "sqdist" || values == "negative_dot" || values == "square",
+         "values: expected sqdist, negative_dot or square");
+  const TableValues what = values == "sqdist"         ? TableValues::sqdist
+                           : values == "negative_dot" ? TableValues::negative_dot
+                                                      : TableValues::square;
+  nb::gil_scoped_release release;
+  new (self) Tables(std::move(books), queries.data(), q, what, multiplier.data(), constant.data());
 }
 
 Matrix<float> scan(const Tables& self, const Matrix<const uint8_t>& codes) {
@@ -73,14 +78,26 @@ FieldCodes field_codes(const Matrix<const uint8_t>& codes, size_t planes, size_t
 }
 
 Matrix<float> fields(const Matrix<const uint8_t>& codes, const Cube<const int16_t>& weights,
-                     const Vector<const float>& scale, const Vector<const float>& bias) {
+                     const Vector<const float>& scale, const Vector<const float>& bias,
+                     const std::optional<Matrix<const int16_t>>& linear,
+                     const std::optional<Matrix<const int16_t>>& curved, double constant, double linear_unit,
+                     double curved_unit, bool cosine) {
   const FieldCodes job = field_codes(codes, weights.shape(1), weights.shape(2));
   const auto q = static_cast<int64_t>(weights.shape(0));
   expect(static_cast<int64_t>(scale.size()) == q && static_cast<int64_t>(bias.size()) == q,
          "scale, bias: expected one a query");
+  expect(linear.has_value() == curved.has_value(), "linear, curved: expected both or none");
+  FieldNorms norms{nullptr, nullptr, constant, linear_unit, curved_unit, cosine};
+  if (linear) {
+    expect(linear->shape(0) == weights.shape(1) && linear->shape(1) == weights.shape(2) &&
+               curved->shape(0) == weights.shape(1) && curved->shape(1) == weights.shape(2),
+           "linear, curved: expected the planes of the weights");
+    norms.linear = linear->data();
+    norms.curved = curved->data();
+  }
   Matrix<float> out = make_matrix<float>(q, job.n);
   nb::gil_scoped_release release;
-  scan_fields(job, weights.data(), q, scale.data(), bias.data(), out.data());
+  scan_fields(job, weights.data(), q, scale.data(), bias.data(), linear ? &norms : nullptr, out.data());
   return out;
 }
 
@@ -150,21 +167,23 @@ void rescale_distances(const Matrix<float>& distances, const Vector<const float>
 
 void bind_scan(nb::module_& m) {
   using namespace nb::literals;
+  nb::class_<TableCodebooks>(m, "TableCodebooks", "Codebooks of the symbols of a code, prepared for tables.")
+      .def(nb::new_(&table_codebooks), "codebooks"_a, "bits"_a.noconvert(),
+           "Symbol j of a code takes bits[j] bits, 1 to 30, and names a row of codebooks[j] (k_j, d_j) float32.");
   nb::class_<Tables>(m, "Tables", "Look-up tables of a batch of queries, 16 bits an entry, that score packed codes.")
-      .def("__init__", &make_tables, "queries"_a.noconvert(), "codebooks"_a, "bits"_a.noconvert(), "values"_a,
-           "multiplier"_a.noconvert(), "constant"_a.noconvert(),
-           "Tables of `queries` (q, d) float32 for codes whose symbol j takes bits[j] bits and names a row of\n"
-           "codebooks[j] (k_j, d_j) float32. A codeword c counts |c|^2 - 2 <q, c> (values=\"sqdist\"), -<q, c>\n"
+      .def("__init__", &make_tables, "codebooks"_a, "queries"_a.noconvert(), "values"_a, "multiplier"_a.noconvert(),
+           "constant"_a.noconvert(),
+           "Tables of `queries` (q, d) float32. A codeword c counts |c|^2 - 2 <q, c> (values=\"sqdist\"), -<q, c>\n"
            "(\"negative_dot\") or |c|^2 (\"square\"); sums are multiplied by multiplier[l], constant[l] is added.")
-      .def_prop_ro(
-          "scale",
-          [](const Tables& t) { return std::vector<float>(t.scale().begin(), t.scale().begin() + t.queries()); },
-          "Step of the entries of each query.")
+      .def_prop_ro("scale", &Tables::scale, "Step of the entries of each query.")
       .def("scan", &scan, "codes"_a.noconvert(), "Distances (q, n) float32 of codes (n, code_size).");
   m.def("scan_fields", &fields, "codes"_a.noconvert(), "weights"_a.noconvert(), "scale"_a.noconvert(),
-        "bias"_a.noconvert(),
-        "float32(sums of weights * symbols) * scale + bias, (q, n), for codes (n, code_size) of symbols of\n"
-        "8 / planes bits and int16 weights (q, planes, code_size rounded up to 32). Sums must stay below 2^31.");
+        "bias"_a.noconvert(), "linear"_a.noconvert() = nb::none(), "curved"_a.noconvert() = nb::none(),
+        "constant"_a = 0.0, "linear_unit"_a = 0.0, "curved_unit"_a = 0.0, "cosine"_a = false,
+        "score = float32(sum of weights * symbols) * scale + bias, (q, n), for codes (n, code_size) of symbols of\n"
+        "8 / planes bits and int16 weights (q, planes, code_size rounded up to 32). Sums must stay below 2^31.\n"
+        "With linear and curved, as in scan_squares, a row's norm = constant + linear_unit * first sum -\n"
+        "curved_unit * second, and the result is max(score + norm, 0), or max(score / sqrt(norm) + 1, 0) with cosine.");
   m.def("scan_squares", &squares, "codes"_a.noconvert(), "linear"_a.noconvert(), "curved"_a.noconvert(),
         "Sums (n, 2) int64 of linear * c and of curved * c (2^bits - 1 - c) over the symbols c of each code.");
   m.def("centred_sums", &sums_about_mean, "x"_a.noconvert(), "y"_a.noconvert(), "mean"_a.noconvert(),

@@ -102,10 +102,10 @@ using nearest_even_fn = void(const float* rows, int64_t n, int64_t d, const floa
 using nearest_sorted_fn = void(const float* rows, int64_t n, int64_t d, const float* coarse, const float* fine,
                                uint8_t* indices);
 
-// sums (n, 32) = sum over t < count of the entries of table t that byte codes[i * stride + t] selects, for 32 queries;
-// added to what is there where `go_on`. `tables` (count, 256, 32) in the order of lanes that kernels/scan.h gives.
-using scan_bytes_fn = void(const uint8_t* codes, int64_t n, int64_t stride, const uint16_t* tables, int64_t count,
-                           bool go_on, int32_t* sums);
+// sums (n, 32) = sum over t < count of the entries of table t that byte codes[i * stride + t] < size selects, for 32
+// queries; added to what is there where `go_on`. `tables` (count, size, 32), lanes in the order of kernels/scan.h.
+using scan_bytes_fn = void(const uint8_t* codes, int64_t n, int64_t stride, const uint16_t* tables, int64_t size,
+                           int64_t count, bool go_on, int32_t* sums);
 using scan_finish_fn = void(const int32_t* sums, int64_t n, int64_t queries, const float* scale, const float* bias,
                             float* out, int64_t step);
 

@@ -27,12 +27,12 @@ def table_case(bits: list[int], q: int, n: int, width: int = 3) -> tuple[np.ndar
 
 
 @pytest.mark.parametrize("q", QUERIES)
-@pytest.mark.parametrize("bits", [[8] * 5, [4] * 7, [2, 6, 1, 3, 4], [1] * 9, [3, 5, 7, 6], [5] * 3, [8] * 50], ids=str)
+@pytest.mark.parametrize("bits", [[8] * 5, [4] * 7, [2, 6, 1, 3, 4], [1] * 9, [3, 5, 7, 6], [5] * 3, [8] * 50, [3] * 43, [5] * 30, [6] * 21, [7] * 25], ids=str)
 @pytest.mark.parametrize("values", ["sqdist", "negative_dot", "square"])
 def test_tables_equal_their_twin_bit_for_bit(isa: str, bits: list[int], q: int, values: str) -> None:
     queries, books, widths, packed = table_case(bits, q, 70)
     multiplier, constant = 1 + np.arange(q, dtype=float), np.arange(q, dtype=float)
-    tables = _native.Tables(queries, books, widths, values, multiplier, constant)
+    tables = _native.Tables(_native.TableCodebooks(books, widths), queries, values, multiplier, constant)
     if q == 0:
         assert tables.scan(packed).shape == (0, 70)
         return
@@ -48,7 +48,7 @@ def test_tables_equal_their_twin_bit_for_bit(isa: str, bits: list[int], q: int, 
 @pytest.mark.parametrize("q", [1, 5])
 def test_wide_symbols_are_scored_within_the_step(isa: str, q: int) -> None:
     queries, books, widths, packed = table_case([10, 3, 12], q, 50)
-    tables = _native.Tables(queries, books, widths, "negative_dot", ALL[:q], 0 * ALL[:q])
+    tables = _native.Tables(_native.TableCodebooks(books, widths), queries, "negative_dot", ALL[:q], 0 * ALL[:q])
     indices = codes.unpack(packed, widths)
     named = indices[:, 1] < len(books[1])
     rows = np.concatenate([b[indices[named, j]] for j, b in enumerate(books)], axis=1)
@@ -60,7 +60,9 @@ def test_sums_beyond_16_bits_a_table_fit_31_bits(isa: str) -> None:
     """So many tables that entries must stay below 65535, all at their largest."""
     m = 40_000
     books = [np.array([[0], [1]], np.float32)] * m
-    tables = _native.Tables(np.ones((1, m), np.float32), books, np.full(m, 8, np.uint8), "square", ALL[:1], 0 * ALL[:1])
+    tables = _native.Tables(
+        _native.TableCodebooks(books, np.full(m, 8, np.uint8)), np.ones((1, m), np.float32), "square", ALL[:1], 0 * ALL[:1]
+    )
     scores = tables.scan(np.ones((2, m), np.uint8))
     assert np.allclose(scores, m, rtol=1e-4)
 
@@ -68,7 +70,7 @@ def test_sums_beyond_16_bits_a_table_fit_31_bits(isa: str) -> None:
 @pytest.mark.parametrize("n", [0, 1, 15, 16, 17, 1023, 1025])
 def test_rows_in_any_number(isa: str, n: int) -> None:
     queries, books, widths, packed = table_case([8, 8, 4], 33, n)
-    tables = _native.Tables(queries, books, widths, "sqdist", ALL[:33], ALL[:33])
+    tables = _native.Tables(_native.TableCodebooks(books, widths), queries, "sqdist", ALL[:33], ALL[:33])
     whole = tables.scan(packed)
     assert whole.shape == (33, n)
     for i in range(0, n, 101):
@@ -151,10 +153,11 @@ def test_lists_take_infinite_distances_last(isa: str) -> None:
 
 
 def test_wrong_shapes_are_refused() -> None:
-    tables = _native.Tables(random(0, 2, 2), [random(1, 4, 2)], np.array([2], np.uint8), "square", ALL[:2], ALL[:2])
+    books = _native.TableCodebooks([random(1, 4, 2)], np.array([2], np.uint8))
+    tables = _native.Tables(books, random(0, 2, 2), "square", ALL[:2], ALL[:2])
     with pytest.raises(ValueError, match="1 bytes a row"):
         tables.scan(np.zeros((3, 2), np.uint8))
     with pytest.raises(ValueError, match="2 columns"):
-        _native.Tables(random(0, 2, 3), [random(1, 4, 2)], np.array([2], np.uint8), "square", ALL[:2], ALL[:2])
+        _native.Tables(books, random(0, 2, 3), "square", ALL[:2], ALL[:2])
     with pytest.raises(ValueError, match="k <= 2\\^bits"):
-        _native.Tables(random(0, 2, 2), [random(1, 5, 2)], np.array([2], np.uint8), "square", ALL[:2], ALL[:2])
+        _native.TableCodebooks([random(1, 5, 2)], np.array([2], np.uint8))

@@ -2,6 +2,7 @@
 #include "core/fields.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 #include "dispatch.h"
@@ -25,15 +26,31 @@ void padded_rows(const FieldCodes& codes, int64_t first, int64_t last, F f) {
   f(copy.data(), safe, last - safe);
 }
 
+// What scores (n) become with the rows' norms: multiplied by factor[i], term[i] added.
+void norm_terms(const FieldCodes& codes, const FieldNorms& norms, const uint8_t* rows, int64_t n, float* factor,
+                float* term) {
+  int64_t sums[2 * kTileRows];
+  kernels().scan_squares(rows, n, codes.code_size, norms.linear, norms.curved, codes.padded, codes.bits, sums);
+  for (int64_t i = 0; i < n; ++i) {
+    const double square = norms.constant + norms.linear_unit * static_cast<double>(sums[2 * i]) -
+                          norms.curved_unit * static_cast<double>(sums[2 * i + 1]);
+    const double inverse = square > 0 ? 1 / std::sqrt(square) : 0;
+    factor[i] = norms.cosine ? static_cast<float>(std::isfinite(inverse) ? inverse : 0) : 1.0f;
+    term[i] = norms.cosine ? 1.0f : static_cast<float>(square);
+  }
+}
+
 }  // namespace
 
 void scan_fields(const FieldCodes& codes, const int16_t* weights, int64_t q, const float* scale, const float* bias,
-                 float* out) {
+                 const FieldNorms* norms, float* out) {
   const Kernels& table = kernels();
   const int64_t weights_a_query = 8 / codes.bits * codes.padded;
   parallel_rows(codes.n, kTileRows, [&](int64_t begin, int64_t end) {
     int32_t sums[4 * kTileRows];
+    float factor[kTileRows], term[kTileRows];
     padded_rows(codes, begin, end, [&](const uint8_t* rows, int64_t first, int64_t n) {
+      if (norms) norm_terms(codes, *norms, rows, n, factor, term);
       for (int64_t l = 0; l < q;) {
         const int64_t side = l + 4 <= q ? 4 : 1;
         table.scan_fields(rows, n, codes.code_size, weights + l * weights_a_query, codes.padded, codes.bits, side == 4,
@@ -41,6 +58,7 @@ void scan_fields(const FieldCodes& codes, const int16_t* weights, int64_t q, con
         for (int64_t s = 0; s < side; ++s, ++l) {
           float* row = out + l * codes.n + first;
           for (int64_t i = 0; i < n; ++i) row[i] = static_cast<float>(sums[side * i + s]) * scale[l] + bias[l];
+          if (norms) table.rescale(row, n, 0.0f, factor, term, 0.0f, 0.0f);
         }
       }
     });

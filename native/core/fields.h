@@ -14,9 +14,17 @@ struct FieldCodes {
   int bits;
 };
 
-// out (q, n) = float32(sum of weights[l] * symbols) * scale[l] + bias[l]; weights (q, planes, padded).
+// The squared norm of a row is constant + linear_unit * sums[0] - curved_unit * sums[1], with the sums of scan_squares.
+struct FieldNorms {
+  const int16_t *linear, *curved;
+  double constant, linear_unit, curved_unit;
+  bool cosine;
+};
+
+// score = float32(sum of weights[l] * symbols) * scale[l] + bias[l]; weights (q, planes, padded). out (q, n) = score,
+// or with norms max(score + norm, 0), or max(score / sqrt(norm) + 1, 0) for cosine.
 void scan_fields(const FieldCodes& codes, const int16_t* weights, int64_t q, const float* scale, const float* bias,
-                 float* out);
+                 const FieldNorms* norms, float* out);
 
 // sums (n, 2): of linear * c and of curved * c (2^bits - 1 - c) over the symbols c; linear, curved (planes, padded),
 // curved at least 0, at most 65,536 symbols.

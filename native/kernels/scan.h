@@ -8,15 +8,15 @@
 constexpr int64_t kGroup = 32;
 constexpr int64_t kGroupWords = 16 / kLanes;  // vectors that hold the 64 bytes
 
-// sums (n, 32), of `count` tables (256, 32) each, selected by codes[i * stride + 0 .. count - 1]; added to what is
-// there where `go_on`.
-void scan_bytes(const uint8_t* codes, int64_t n, int64_t stride, const uint16_t* tables, int64_t count, bool go_on,
-                int32_t* sums) {
+// sums (n, 32), of `count` tables (size, 32) each, selected by codes[i * stride + 0 .. count - 1] < size; added to what
+// is there where `go_on`.
+void scan_bytes(const uint8_t* codes, int64_t n, int64_t stride, const uint16_t* tables, int64_t size, int64_t count,
+                bool go_on, int32_t* sums) {
   for (int64_t i = 0; i < n; ++i, codes += stride, sums += kGroup) {
     Words whole[kGroupWords], high[kGroupWords];
     for (int64_t w = 0; w < kGroupWords; ++w) whole[w] = high[w] = zero_words();
     const uint16_t* table = tables;
-    for (int64_t j = 0; j < count; ++j, table += 256 * kGroup) {
+    for (int64_t j = 0; j < count; ++j, table += size * kGroup) {
       const uint16_t* entry = table + codes[j] * kGroup;
       for (int64_t w = 0; w < kGroupWords; ++w) {
         const Words both = load_words(entry + 2 * kLanes * w);

@@ -32,7 +32,7 @@ TEST(scan_bytes) {
     const auto tables = random_integers<uint16_t>(count * 256 * kGroup, 2);
     std::vector<int32_t> sums(n * kGroup, 7);
     for (bool go_on : {false, true}) {
-      kernels().scan_bytes(codes.data(), n, stride, tables.data(), count, go_on, sums.data());
+      kernels().scan_bytes(codes.data(), n, stride, tables.data(), 256, count, go_on, sums.data());
       for (int64_t i = 0; i < n * kGroup; ++i) {
         int64_t sum = 0;
         for (int64_t t = 0; t < count; ++t) {

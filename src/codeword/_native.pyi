@@ -118,15 +118,22 @@ def pairwise_sqdist(a: Annotated[NDArray[numpy.float32], dict(shape=(None, None)
     Squared distances (n, k) float64 of the rows of `a` (n, d) and `b` (k, d) float32, summed in lane order.
     """
 
+class TableCodebooks:
+    """Codebooks of the symbols of a code, prepared for tables."""
+
+    def __init__(self, codebooks: Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
+        """
+        Symbol j of a code takes bits[j] bits, 1 to 30, and names a row of codebooks[j] (k_j, d_j) float32.
+        """
+
 class Tables:
     """
     Look-up tables of a batch of queries, 16 bits an entry, that score packed codes.
     """
 
-    def __init__(self, queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], codebooks: Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], values: str, multiplier: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], constant: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
+    def __init__(self, codebooks: TableCodebooks, queries: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], values: str, multiplier: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], constant: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
         """
-        Tables of `queries` (q, d) float32 for codes whose symbol j takes bits[j] bits and names a row of
-        codebooks[j] (k_j, d_j) float32. A codeword c counts |c|^2 - 2 <q, c> (values="sqdist"), -<q, c>
+        Tables of `queries` (q, d) float32. A codeword c counts |c|^2 - 2 <q, c> (values="sqdist"), -<q, c>
         ("negative_dot") or |c|^2 ("square"); sums are multiplied by multiplier[l], constant[l] is added.
         """
 
@@ -137,10 +144,12 @@ class Tables:
     def scan(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
         """Distances (q, n) float32 of codes (n, code_size)."""
 
-def scan_fields(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.int16], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], scale: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
+def scan_fields(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.int16], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], scale: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], linear: Annotated[NDArray[numpy.int16], dict(shape=(None, None), order='C', device='cpu', writable=False)] | None = None, curved: Annotated[NDArray[numpy.int16], dict(shape=(None, None), order='C', device='cpu', writable=False)] | None = None, constant: float = 0.0, linear_unit: float = 0.0, curved_unit: float = 0.0, cosine: bool = False) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
     """
-    float32(sums of weights * symbols) * scale + bias, (q, n), for codes (n, code_size) of symbols of
+    score = float32(sum of weights * symbols) * scale + bias, (q, n), for codes (n, code_size) of symbols of
     8 / planes bits and int16 weights (q, planes, code_size rounded up to 32). Sums must stay below 2^31.
+    With linear and curved, as in scan_squares, a row's norm = constant + linear_unit * first sum -
+    curved_unit * second, and the result is max(score + norm, 0), or max(score / sqrt(norm) + 1, 0) with cosine.
     """
 
 def scan_squares(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], linear: Annotated[NDArray[numpy.int16], dict(shape=(None, None), order='C', device='cpu', writable=False)], curved: Annotated[NDArray[numpy.int16], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')]:

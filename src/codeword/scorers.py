@@ -59,6 +59,11 @@ def cosine_distances(scores: F32, row_squares: F64) -> F32:
     return scores
 
 
+def prepare(codebooks: Sequence[F32], bits: U8) -> _native.TableCodebooks:
+    """Codebooks (k_j, d_j) and symbol widths (m,) in the form that `TableScorer` makes tables from."""
+    return _native.TableCodebooks([np.ascontiguousarray(c, np.float32) for c in codebooks], np.ascontiguousarray(bits, np.uint8))
+
+
 class DecodingScorer:
     """Distances to decoded rows, in float64 and lane order, rounded once to float32: slow, exact, for any quantizer.
 
@@ -114,7 +119,8 @@ class TableScorer:
     ----------
     queries : ndarray (q, d) float32
     codebooks : sequence of m ndarrays (k_j, d_j) float32
-        Symbol j names a row of codebook j; the widths d_j add up to d. Numbers above k_j count as the farthest entry.
+        Symbol j names a row of codebook j; the widths d_j add up to d. Numbers above k_j count as the farthest entry. What
+        `prepare` made of them saves time where one quantizer has many small batches.
     bits : ndarray (m,) uint8
         Width of each symbol, 1 to 30; a code is the symbols packed as `codeword.codes` does.
     metric : {"l2", "ip", "cosine"}
@@ -128,20 +134,19 @@ class TableScorer:
     array([[ 0., 25.]], dtype=float32)
     """
 
-    def __init__(self, queries: F32, codebooks: Sequence[F32], bits: U8, metric: str) -> None:
+    def __init__(self, queries: F32, codebooks: Sequence[F32] | _native.TableCodebooks, bits: U8, metric: str) -> None:
         self.metric = metric
+        books = codebooks if isinstance(codebooks, _native.TableCodebooks) else prepare(codebooks, bits)
         queries = np.ascontiguousarray(queries, np.float32)
-        books = [np.ascontiguousarray(c, np.float32) for c in codebooks]
-        bits = np.ascontiguousarray(bits, np.uint8)
         squares, zeros, ones = squared_norms(queries), np.zeros(len(queries)), np.ones(len(queries))
         if metric == "l2":
-            self._tables = _native.Tables(queries, books, bits, "sqdist", ones, squares)
+            self._tables = _native.Tables(books, queries, "sqdist", ones, squares)
             return
         multiplier = ones if metric == "ip" else inverse_roots(squares)
-        self._tables = _native.Tables(queries, books, bits, "negative_dot", multiplier, zeros)
+        self._tables = _native.Tables(books, queries, "negative_dot", multiplier, zeros)
         if metric == "cosine":
             nothing = np.zeros((1, queries.shape[1]), np.float32)
-            self._norms = _native.Tables(nothing, books, bits, "square", ones[:1] if len(ones) else np.ones(1), np.zeros(1))
+            self._norms = _native.Tables(books, nothing, "square", np.ones(1), np.zeros(1))
 
     @property
     def step(self) -> F32:
@@ -182,7 +187,6 @@ class AffineScorer:
 
     def __init__(self, queries: F32, low: F64, step: F64, bits: int, metric: str) -> None:
         self.metric = metric
-        self._bits = bits
         top = 2**bits - 1
         Q = queries.astype(np.float64)
         weights, unit = _whole_weights(Q * step, top)
@@ -195,29 +199,22 @@ class AffineScorer:
         factor = -2.0 if metric == "l2" else -1.0
         self._scale = (factor * unit).astype(np.float32)
         self._bias = (factor * products + (squares if metric == "l2" else 0.0)).astype(np.float32)
+        self._norms: dict[str, Any] = {}
         if metric != "ip":
-            linear, self._linear_unit = _whole_weights((2 * low * step + top * step * step)[None], top)
-            curved, self._curved_unit = _whole_weights((step * step)[None], 0)
-            self._linear, self._curved = _planes(linear, bits)[0], _planes(curved, bits)[0]
-            self._constant = float(_row_sums((low * low)[None])[0])
+            linear, linear_unit = _whole_weights((2 * low * step + top * step * step)[None], top)
+            curved, curved_unit = _whole_weights((step * step)[None], 0)
+            self._norms = {
+                "linear": _planes(linear, bits)[0],
+                "curved": _planes(curved, bits)[0],
+                "constant": float(_row_sums((low * low)[None])[0]),
+                "linear_unit": float(linear_unit[0]),
+                "curved_unit": float(curved_unit[0]),
+                "cosine": metric == "cosine",
+            }
 
     def scores(self, codes: U8) -> F32:
         """Distances float32 (q, n) of `codes` (n, code_size)."""
-        codes = np.ascontiguousarray(codes)
-        scores = _native.scan_fields(codes, self._weights, self._scale, self._bias)
-        if self.metric == "ip":
-            return scores
-        squares = self._squares(codes)
-        if self.metric == "cosine":
-            return cosine_distances(scores, squares)
-        nothing, ones = np.zeros(len(scores), np.float32), np.ones(len(codes), np.float32)
-        _native.rescale(scores, nothing, ones, squares.astype(np.float32), nothing, 0.0)
-        return scores
-
-    def _squares(self, codes: U8) -> F64:
-        """Squared norms (n,) of the reconstructions."""
-        sums = _native.scan_squares(codes, self._linear, self._curved)
-        return np.asarray(self._constant + self._linear_unit[0] * sums[:, 0] - self._curved_unit[0] * sums[:, 1])
+        return _native.scan_fields(np.ascontiguousarray(codes), self._weights, self._scale, self._bias, **self._norms)
 
 
 def _row_sums(A: F64) -> F64:

@@ -116,6 +116,7 @@ class ProductQuantizer(Quantizer):
     def _set(self, codebooks: list[F32]) -> None:
         self.codebooks = codebooks
         self._packed = pack(codebooks)
+        self._tables: Any = None  # made by the first scorer
 
     def _encode(self, X: F32) -> U8:
         labels, _ = nearest(X, self._packed, 2 * self._k() * X.shape[1])
@@ -126,9 +127,11 @@ class ProductQuantizer(Quantizer):
         return np.concatenate([c[indices[:, i]] for i, c in enumerate(self.codebooks)], axis=1)
 
     def _scorer(self, queries: F32, metric: str) -> Any:
-        from codeword.scorers import TableScorer
+        from codeword.scorers import TableScorer, prepare
 
-        return TableScorer(queries, self.codebooks, self._bits(), metric)
+        if self._tables is None:
+            self._tables = prepare(self.codebooks, self._bits())
+        return TableScorer(queries, self._tables, self._bits(), metric)
 
     def _state(self) -> State:
         return {"codebooks": np.concatenate(self.codebooks, axis=1)}

@@ -115,6 +115,7 @@ class ScalarQuantizer(Quantizer):
         self.levels_ = table
         self._bits = widths
         self._affine = None
+        self._tables: Any = None  # made by the first scorer
         self._thresholds = np.full((len(table), 256), np.inf, np.float32)
         self._thresholds[:, : table.shape[1]] = fitting.thresholds(table)
 
@@ -125,18 +126,20 @@ class ScalarQuantizer(Quantizer):
         return _native.decode_levels(codes_, self._bits, self.levels_)
 
     def _scorer(self, queries: F32, metric: str) -> Any:
-        from codeword.scorers import AffineScorer, TableScorer
+        from codeword.scorers import AffineScorer, TableScorer, prepare
 
         width = int(self._bits[0])
         if self._affine is not None and (self._bits == width).all() and width in (2, 4, 8) and len(self._bits) <= _MOST_FIELDS:
             return AffineScorer(queries, self._low, self._step, width, metric)
         # Coordinates of 0 bits are constants that every entry of the first table shares.
         used, fixed = np.flatnonzero(self._bits), np.flatnonzero(self._bits == 0)
-        books = [self.levels_[j, : 1 << int(self._bits[j]), None] for j in used]
-        constants = np.broadcast_to(self.levels_[fixed, 0], (len(books[0]), len(fixed)))
-        books[0] = np.concatenate([books[0], constants], axis=1)
+        if self._tables is None:
+            books = [self.levels_[j, : 1 << int(self._bits[j]), None] for j in used]
+            constants = np.broadcast_to(self.levels_[fixed, 0], (len(books[0]), len(fixed)))
+            books[0] = np.concatenate([books[0], constants], axis=1)
+            self._tables = prepare(books, self._bits[used])
         order = np.concatenate([used[:1], fixed, used[1:]])
-        return TableScorer(queries[:, order], books, self._bits[used], metric)
+        return TableScorer(queries[:, order], self._tables, self._bits[used], metric)
 
     def _state(self) -> State:
         if self.levels == "uniform":
@@ -178,7 +181,7 @@ def _affine(low: NDArray[np.float64], step: NDArray[np.float64], top: NDArray[np
     y must lie to be sure; where that is nearly everything, the thresholds decide alone (sure < 0).
     """
     half_ulp = 2.0**-24
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         low32 = low.astype(np.float32)
         inverse = np.where(step > 0, 1.0 / step, 0.0).astype(np.float32)
         largest = np.abs(table).max(1).astype(np.float64)

@@ -132,6 +132,7 @@ class VectorQuantizer(Quantizer):
     def _set(self, codebook: F32, counts: NDArray[np.float64]) -> None:
         self.codebook, self.counts, self.d = codebook, counts, codebook.shape[1]
         self._packed = pack([codebook])
+        self._tables: Any = None  # made by the first scorer
 
     def _encode(self, X: F32) -> U8:
         labels, _ = nearest(X, self._packed, 2 * self.codebook.size)
@@ -143,9 +144,11 @@ class VectorQuantizer(Quantizer):
         return self.codebook[indices[:, 0]]
 
     def _scorer(self, queries: F32, metric: str) -> Any:
-        from codeword.scorers import TableScorer
+        from codeword.scorers import TableScorer, prepare
 
-        return TableScorer(queries, [self.codebook], self._bits(), metric)
+        if self._tables is None:
+            self._tables = prepare([self.codebook], self._bits())
+        return TableScorer(queries, self._tables, self._bits(), metric)
 
     def _state(self) -> State:
         return {"codebook": self.codebook, "counts": self.counts}
