@@ -261,17 +261,16 @@ def test_the_process_has_clean_streams(shell: Shell) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no signals to send there")
-def heed_ctrl_c() -> None:
-    """A background job starts with SIGINT ignored, and so would its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+# A background job starts with SIGINT ignored, and so do its children: this child heeds it again.
+HEEDING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from codeword.cli import main; main()"
 
 
 def test_ctrl_c_exits_with_130_and_leaves_no_file(shell: Shell) -> None:
     np.save("big.npy", np.random.default_rng(0).normal(size=(100_000, 64)).astype(np.float32))
     command = [
         sys.executable,
-        "-m",
-        "codeword",
+        "-c",
+        HEEDING,
         "fit",
         "big.npy",
         "-o",
@@ -285,7 +284,7 @@ def test_ctrl_c_exits_with_130_and_leaves_no_file(shell: Shell) -> None:
         "--param",
         "tol=0.0",
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=heed_ctrl_c)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     time.sleep(2.5)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
