@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 import codeword as cw
 from codeword import files
 from codeword.cli.app import app
+from codeword.metrics import exact_search
 
 X = (np.random.default_rng(0).normal(size=(600, 16)) @ np.random.default_rng(1).normal(size=(16, 16))).astype(np.float32)
 
@@ -127,6 +128,46 @@ def test_eval_without_a_bound_has_null_in_it(shell: Shell) -> None:
     assert "∞ dB" in shell("eval constant.cw constant.npy --report report.html").stdout
 
 
+def test_search_of_codes_of_vectors_and_of_an_index_agree(shell: Shell) -> None:
+    files.write("queries.npy", X[:7] + np.float32(0.01))
+    shell("encode model.cw X.npy -o codes.npy")
+    shell("index model.cw X.npy -o X.cwi")
+    shell("search model.cw queries.npy --codes codes.npy -k 5 -o a.npy --distances a.fvecs")
+    shell("search model.cw queries.npy --base X.npy -k 5 -o b.npy")
+    shell("search X.cwi queries.npy -k 5 -o c.ivecs")
+    ids, distances = cw.Index(cw.load("model.cw")).add(X).search(np.load("queries.npy"), 5)
+    for name in ("a.npy", "b.npy", "c.ivecs"):
+        np.testing.assert_array_equal(files.read(name), ids)
+    np.testing.assert_array_equal(files.read("a.fvecs"), distances)
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+def test_search_measures_recall(shell: Shell, metric: str) -> None:
+    shell(f"index model.cw X.npy -o X.cwi --metric {metric}")
+    files.write("truth.ivecs", exact_search(X, X[:20], 10, metric)[0])
+    files.write("queries.npy", X[:20])
+    found = shell.json("search X.cwi queries.npy --truth truth.ivecs")
+    same = shell.json(f"search model.cw queries.npy --base X.npy --exact --metric {metric}")
+    assert found["metric"] == metric
+    assert 0 < found["recall"] == same["recall"] <= 1
+    assert len(found["ids"]) == len(found["distances"]) == 20
+    assert f"{found['recall']:.4f}" in shell("search X.cwi queries.npy --truth truth.ivecs").stdout
+
+
+def test_search_for_more_than_there_is(shell: Shell) -> None:
+    files.write("few.npy", X[:3])
+    found = shell.json("search model.cw few.npy --base few.npy -k 10 --exact --threads 1")
+    assert (np.shape(found["ids"]), found["recall_k"], found["recall"]) == ((3, 3), 3, 1.0)
+
+
+def test_info_and_verify_know_an_index(shell: Shell) -> None:
+    shell("index model.cw X.npy -o X.cwi")
+    assert shell.json("info X.cwi")["kind"] == "index"
+    assert "<Index of 600 vectors" in shell("info X.cwi").stdout
+    assert shell.json("verify X.cwi")[0]["sound"]
+    assert "it holds an index; codeword search" in shell.error("encode X.cwi X.npy -o codes.npy")
+
+
 def test_info_of_the_installation(shell: Shell) -> None:
     facts = shell.json("info")
     assert facts["version"] == cw.__version__
@@ -182,6 +223,9 @@ def test_a_damaged_file_exits_with_3(shell: Shell) -> None:
         ("fit X.npy -o a.cw --m 40", "expected at most d = 16 pieces, got 40"),
         ("fit X.npy -o a.cw --m 4 --bits 10", "1024"),
         ("fit X.csv -o a.cw --m 4", "no such file"),
+        ("search model.cw narrow.npy --base X.npy", "width 8 instead of 16"),
+        ("search model.cw X.npy --base X.npy --metric l1", "expected one of 'l2', 'ip', 'cosine', got 'l1'"),
+        ("search model.cw X.npy --codes X.npy", "expected dtype uint8"),
         ("encode rotation.cw X.npy -o codes.npy", "expected a quantizer, it holds a Rotation"),
     ],
 )
@@ -209,10 +253,15 @@ def test_a_user_error_exits_with_1_and_says_why(shell: Shell, command: str, mess
         ("fit X.npy -o a.cw --m 4 -t klt:axes=3", "klt has no parameter 'axes'"),
         ("fit X.npy -o a.cw --m 4 --param nonsense", "expected name=value"),
         ("fit X.npy -o a.cw --m 4 --threads 0", "--threads"),
+        ("search model.cw X.npy", "say what to search in, either --base or --codes"),
+        ("search model.cw X.npy --base X.npy --codes X.npy", "either --base or --codes"),
+        ("search model.cw X.npy --codes X.npy --exact", "give --base"),
+        ("search X.cwi X.npy --metric ip", "has its own codes and metric"),
         ("nonsense", "nonsense"),
     ],
 )
 def test_wrong_usage_exits_with_2(shell: Shell, command: str, message: str) -> None:
+    cw.Index(cw.load("model.cw")).add(X).save("X.cwi")
     assert message in re.sub(r"\s+", " ", shell.error(command, code=2).replace("│", ""))
 
 
@@ -223,7 +272,7 @@ def test_every_command_has_examples_and_the_program_says_its_exit_codes(shell: S
     page = shell("--help").stdout
     assert all(word in page for word in ("Exit codes", "130", "damaged"))
     commands = [c.name for c in app.registered_commands]
-    assert {"fit", "encode", "decode", "eval", "info", "verify"} <= set(commands)
+    assert {"demo", "fit", "encode", "decode", "eval", "index", "search", "info", "verify"} <= set(commands)
     for command in commands:
         assert f"codeword {command}" in shell(f"{command} --help").stdout
 
@@ -260,11 +309,11 @@ def test_the_process_has_clean_streams(shell: Shell) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (1, "", "error: none.npy: no such file\n")
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no signals to send there")
 # A background job starts with SIGINT ignored, and so do its children: this child heeds it again.
 HEEDING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from codeword.cli import main; main()"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no signals to send there")
 def test_ctrl_c_exits_with_130_and_leaves_no_file(shell: Shell) -> None:
     np.save("big.npy", np.random.default_rng(0).normal(size=(100_000, 64)).astype(np.float32))
     command = [

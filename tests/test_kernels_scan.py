@@ -27,7 +27,11 @@ def table_case(bits: list[int], q: int, n: int, width: int = 3) -> tuple[np.ndar
 
 
 @pytest.mark.parametrize("q", QUERIES)
-@pytest.mark.parametrize("bits", [[8] * 5, [4] * 7, [2, 6, 1, 3, 4], [1] * 9, [3, 5, 7, 6], [5] * 3, [8] * 50, [3] * 43, [5] * 30, [6] * 21, [7] * 25], ids=str)
+@pytest.mark.parametrize(
+    "bits",
+    [[8] * 5, [4] * 7, [2, 6, 1, 3, 4], [1] * 9, [3, 5, 7, 6], [5] * 3, [8] * 50, [3] * 43, [5] * 30, [6] * 21, [7] * 25],
+    ids=str,
+)
 @pytest.mark.parametrize("values", ["sqdist", "negative_dot", "square"])
 def test_tables_equal_their_twin_bit_for_bit(isa: str, bits: list[int], q: int, values: str) -> None:
     queries, books, widths, packed = table_case(bits, q, 70)
