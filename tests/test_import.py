@@ -70,3 +70,9 @@ def test_the_isa_can_be_forced_and_gives_the_same_codes() -> None:
 
     assert {run(USE, CODEWORD_ISA=isa) for isa in available_isas()} == {run(USE)}
     assert np.array_equal(run("import codeword as cw; print(cw.isa())", CODEWORD_ISA=available_isas()[0]), available_isas()[0])
+
+
+def test_the_native_module_is_small() -> None:
+    from codeword import _native
+
+    assert os.path.getsize(_native.__file__) < 3 << 20  # type: ignore[arg-type]

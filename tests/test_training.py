@@ -163,3 +163,18 @@ def test_the_grid_leaves_room_for_every_row() -> None:
     for n in (1, 2, 1000, 2**31):
         s = grid(np.array([3.0, 0.0, 1e-30]), n)
         assert 3.0 * 2.0 ** s[0] * n < 2**63 and s[1] == 0
+
+
+def test_a_million_codewords_are_searched_exactly() -> None:
+    codebook = rng.normal(size=(1_000_000, 3)).astype(np.float32)
+    vq = cw.VectorQuantizer.from_codebook(codebook)
+    rows = rng.normal(size=(40, 3)).astype(np.float32)
+    assert vq.code_size == 3
+    squares = ((rows[:, None].astype(float) - codebook[None]) ** 2).sum(-1)
+    assert np.array_equal(vq.indices(vq.encode(rows))[:, 0], squares.argmin(1))
+
+
+def test_k_of_one_is_the_mean() -> None:
+    vq = cw.VectorQuantizer(1).fit(BLOBS)
+    np.testing.assert_allclose(vq.codebook[0], BLOBS.astype(float).mean(0), rtol=1e-5, atol=1e-6)
+    assert vq.code_size == 1
