@@ -20,11 +20,15 @@ QUANTIZERS: list[Quantizer] = [
     cw.ScalarQuantizer(),
     cw.ScalarQuantizer(1),
     cw.ScalarQuantizer(3, levels="lloyd-max"),
+    cw.TrellisQuantizer(),
+    cw.TrellisQuantizer(1.0),
+    cw.TrellisQuantizer(3.5, allocation="waterfill"),
     cw.Pipeline([], cw.ProductQuantizer(4, bits=4)),
     cw.Pipeline([cw.Center()], cw.VectorQuantizer(16)),
     cw.Pipeline([cw.Center(), cw.Rotation(seed=3)], cw.ProductQuantizer(4, bits=4)),
     cw.Pipeline([cw.KLT()], cw.ScalarQuantizer(2, levels="lloyd-max")),
     cw.Pipeline([cw.KLT(6), cw.Rotation()], cw.ProductQuantizer(3, bits=6)),
+    cw.Pipeline([cw.KLT()], cw.TrellisQuantizer(2.0, allocation="waterfill")),
 ]
 
 
