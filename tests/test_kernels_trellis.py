@@ -57,6 +57,16 @@ def test_columns_in_any_order_and_columns_without_bits_equal_twin(isa: str) -> N
     check(fields([*steps, *steps], 9, 7, [11, 2, 3, 0, 5, 7, 6, 1, 13, 12, 10, 9, 8, 4], d=15), 6)
 
 
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_blocks_of_several_kinds_equal_twin(isa: str, shuffled: bool) -> None:
+    random = np.random.default_rng(5)
+    steps = [(w, g, g) for w, g in (trellis.KINDS[i] for i in random.integers(0, len(trellis.KINDS), 80))]
+    steps += [(6, 1, 1)] * 70 + [(1, 1, 1)] * 70
+    steps += [(1, 1, 0)] * (-sum(w for w, _, _ in steps) % 8)
+    count = sum(c for _, _, c in steps)
+    check(fields(steps, 8, 4, random.permutation(count) if shuffled else None), 3)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
 @given(widths=st.lists(st.integers(1, 6), min_size=2, max_size=24), window=st.sampled_from([8, 9, 10]), warm=st.integers(0, 30))
 def test_any_widths_equal_twin(isa: str, widths: list[int], window: int, warm: int) -> None:

@@ -10,7 +10,7 @@
 constexpr int kLevels = 1024;
 
 // Rows whose ways back are walked together: a step of one waits for three loads that follow from each other.
-constexpr int64_t kTrellisRows = 4;
+constexpr int64_t kTrellisRows = 8;
 // Their arrays of states should stay in the L2 cache.
 constexpr int64_t kTrellisBytes = int64_t(3) << 19;
 
@@ -27,6 +27,7 @@ struct TrellisRow {
 struct TrellisSearch {
   const TrellisCode* code;
   int64_t stride, rows;
+  bool consecutive;          // coordinates are columns 0, 1, ...
   uint8_t *copies, *orders;  // what CostRow wants
   CostBlock* blocks;         // of all windows
   uint8_t folds[256];        // by older bits, newest lowest
@@ -69,6 +70,8 @@ inline int64_t carve_trellis(const TrellisCode& code, void* memory, TrellisSearc
 
 inline void fill_tables(TrellisSearch& s) {
   const int older = s.code->window - 8;
+  s.consecutive = true;
+  for (int64_t j = 0; j < s.code->coordinates; ++j) s.consecutive &= s.code->columns[j] == j;
   for (uint32_t o = 0; o < 256; ++o) {
     s.folds[o] = o >> older ? 0 : static_cast<uint8_t>(reverse_bits(s.code->folds[reverse_bits(o, 8)], 8));
   }
@@ -79,19 +82,29 @@ inline void fill_tables(TrellisSearch& s) {
   }
 }
 
-// Levels: rounded to the nearest integer, ties to even, by adding 1.5 * 2^23.
-inline void find_levels(const TrellisCode& code, const float* CODEWORD_RESTRICT x, int32_t* CODEWORD_RESTRICT levels) {
-  for (int64_t j = 0; j < code.coordinates; ++j) {
-    float y = (x[code.columns[j]] - code.means[j]) * code.inverses[j];
-    y = min_of(max_of(-512.0f, y), 511.0f) + 12582912.0f;  // a NaN (infinity times 0) becomes -512
-    int32_t bits;
-    __builtin_memcpy(&bits, &y, sizeof bits);
-    levels[j] = bits - 0x4b400000 + 512;
+// Levels: rounded to the nearest integer, ties to even, by adding 1.5 * 2^23. A NaN (infinity times 0) becomes the
+// least.
+CODEWORD_INLINE int32_t trellis_level(float x, float mean, float inverse) {
+  const float y = min_of(max_of(-512.0f, (x - mean) * inverse), 511.0f) + 12582912.0f;
+  int32_t bits;
+  __builtin_memcpy(&bits, &y, sizeof bits);
+  return bits - 0x4b400000 + 512;
+}
+
+inline void find_levels(const TrellisCode& code, bool consecutive, const float* CODEWORD_RESTRICT x,
+                        int32_t* CODEWORD_RESTRICT levels) {
+  const float* CODEWORD_RESTRICT means = code.means;
+  const float* CODEWORD_RESTRICT inverses = code.inverses;
+  if (consecutive) {
+    for (int64_t j = 0; j < code.coordinates; ++j) levels[j] = trellis_level(x[j], means[j], inverses[j]);
+  } else {
+    for (int64_t j = 0; j < code.coordinates; ++j) levels[j] = trellis_level(x[code.columns[j]], means[j], inverses[j]);
   }
 }
 
-inline void find_costs(const TrellisCode& code, TrellisRow& row, const float* x) {
-  find_levels(code, x, row.levels);
+inline void find_costs(const TrellisSearch& s, TrellisRow& row, const float* x) {
+  const TrellisCode& code = *s.code;
+  find_levels(code, s.consecutive, x, row.levels);
   uint8_t* sum = row.sums;
   for (int64_t t = 0; t < code.steps; ++t) {
     const int64_t begin = code.firsts[t], end = code.firsts[t + 1];
@@ -124,7 +137,9 @@ inline void search_forward(TrellisSearch& s, int64_t rows, int64_t first, int64_
     const int64_t following = step + 1 == code.steps ? 0 : step + 1;
     const int e = code.widths[step], m = code.widths[following];
     TrellisStep steps[kTrellisRows];
+    const int64_t soon = step + 2 < code.steps ? step + 2 : step;  // costs come from the L2 cache: 256 KiB a table
     for (int64_t r = 0; r < rows; ++r) {
+      for (int line = 0; line < 256; line += 64) __builtin_prefetch(s.row[r].costs[soon] + line);
       uint8_t *old = s.row[r].metrics + t * s.stride, *copies = s.copies + r * kCostCopies * 256;
       steps[r] = {old, old + s.stride, {s.row[r].costs[step], s.orders}};
       if (kCostCopies > 1) {
@@ -142,42 +157,53 @@ inline void search_forward(TrellisSearch& s, int64_t rows, int64_t first, int64_
   }
 }
 
+// What a step back needs, in values: stores of bytes might change anything that is read through pointers.
+struct TrellisBack {
+  int64_t rows, step, t, offset;  // offset: of the metrics before the step
+  int window, e;
+};
+
 // One step back from the state of each row: of the 2^M windows that lead to it, the first of least sum. Sums are not
-// saturated here: where all are, it is the best of them.
-template <int M>
-inline void step_back(TrellisSearch& s, int64_t rows, int64_t step, int64_t t, int e) {
-  const int shift = s.code->window - M;
+// saturated here: where all are, it is the best of them. E = 0 for any e.
+template <int M, int E>
+inline void step_back(TrellisRow* rows, const uint8_t* folds, TrellisBack back) {
+  const int shift = back.window - M, e = E ? E : back.e;
   uint32_t index[1 << M];
-  for (uint32_t p = 0; p < 1u << M; ++p) index[p] = trellis_index(s, p << shift);
-  for (int64_t r = 0; r < rows; ++r) {
-    TrellisRow& row = s.row[r];
-    const uint32_t state = row.state, rest = trellis_index(s, state);
-    const uint8_t *old = row.metrics + t * s.stride, *costs = row.costs[step];
+  for (uint32_t p = 0; p < 1u << M; ++p) index[p] = (p << shift & 255) ^ folds[p << shift >> 8];
+  for (int64_t r = 0; r < back.rows; ++r) {
+    const uint32_t state = rows[r].state, rest = (state & 255) ^ folds[state >> 8];
+    const uint8_t *old = rows[r].metrics + back.offset, *costs = rows[r].costs[back.step];
     uint32_t least = ~0u;
+    CODEWORD_UNROLL
     for (uint32_t p = 0; p < 1u << M; ++p) {
       const uint32_t sum = uint32_t(old[(p << shift | state) >> e]) + costs[index[p] ^ rest], key = sum << 6 | p;
       least = key < least ? key : least;
     }
     const uint32_t best = (least & 63) << shift | state;
-    row.emitted[t] = static_cast<uint8_t>(best & ((1u << e) - 1));
-    row.state = best >> e;
+    rows[r].emitted[back.t] = static_cast<uint8_t>(best & ((1u << e) - 1));
+    rows[r].state = best >> e;
   }
 }
 
-inline void step_back(TrellisSearch& s, int64_t rows, int64_t step, int64_t t, int e, int m) {
+template <int M>
+inline void step_back(TrellisRow* rows, const uint8_t* folds, TrellisBack back) {
+  back.e == M ? step_back<M, M>(rows, folds, back) : step_back<M, 0>(rows, folds, back);
+}
+
+inline void step_back(TrellisRow* rows, const uint8_t* folds, TrellisBack back, int m) {
   switch (m) {
     case 1:
-      return step_back<1>(s, rows, step, t, e);
+      return step_back<1>(rows, folds, back);
     case 2:
-      return step_back<2>(s, rows, step, t, e);
+      return step_back<2>(rows, folds, back);
     case 3:
-      return step_back<3>(s, rows, step, t, e);
+      return step_back<3>(rows, folds, back);
     case 4:
-      return step_back<4>(s, rows, step, t, e);
+      return step_back<4>(rows, folds, back);
     case 5:
-      return step_back<5>(s, rows, step, t, e);
+      return step_back<5>(rows, folds, back);
     default:
-      return step_back<6>(s, rows, step, t, e);
+      return step_back<6>(rows, folds, back);
   }
 }
 
@@ -188,7 +214,7 @@ inline void search_back(TrellisSearch& s, int64_t rows, int64_t first, int64_t c
   int m = code.widths[step + 1 == code.steps ? 0 : step + 1];
   for (int64_t t = count - 1; t >= count - back; --t) {
     const int e = code.widths[step];
-    step_back(s, rows, step, t, e, m);
+    step_back(s.row, s.folds, {rows, step, t, t * s.stride, code.window, e}, m);
     m = e;
     step = step ? step - 1 : code.steps - 1;
   }
@@ -249,7 +275,7 @@ inline void try_junctions(TrellisSearch& s, int64_t rows) {
 
 inline void encode_rows(TrellisSearch& s, const float* x, int64_t rows, uint8_t* out) {
   const TrellisCode& code = *s.code;
-  for (int64_t r = 0; r < rows; ++r) find_costs(code, s.row[r], x + r * code.d);
+  for (int64_t r = 0; r < rows; ++r) find_costs(s, s.row[r], x + r * code.d);
   if (code.warm) {
     find_junction(s, rows);
   } else {

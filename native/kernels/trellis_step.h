@@ -30,6 +30,17 @@ CODEWORD_INLINE Bytes least_of(const uint8_t* old, CostRow costs, const CostBloc
   return least;
 }
 
+// The same where 2^E windows lead to a state and the states of a window are a multiple of 64: addresses advance evenly.
+template <int E>
+CODEWORD_INLINE Bytes least_of_even(const uint8_t* old, CostRow costs, const CostBlock* blocks, int64_t states,
+                                    Bytes order) {
+  Bytes least = splat_bytes(255);
+  for (int p = 0; p < 1 << E; ++p, old += states >> E, blocks += states / kByteLanes) {
+    least = min(least, add_saturated(expand<E>(old, order), costs.block(*blocks)));
+  }
+  return least;
+}
+
 // What a step needs of a row.
 struct TrellisStep {
   const uint8_t* old;
@@ -52,9 +63,13 @@ inline void trellis_step(const TrellisStep* rows, int64_t n, const CostBlock* bl
       alignas(64) uint8_t lanes[kByteLanes];
       store_bytes(lanes, least_of<E>(old, costs, blocks, 0, kByteLanes, windows / kByteLanes, order));
       fold_lanes(lanes, next, states);
+    } else if (M == E && states >= 64) {
+      for (int64_t w = 0; w < states; w += kByteLanes) {
+        store_bytes(next + w, least_of_even<E>(old + (w >> E), costs, blocks + w / kByteLanes, states, order));
+      }
     } else {
       for (int64_t w = 0; w < states; w += kByteLanes) {
-        store_bytes(next + w, least_of<E>(old, costs, blocks, w, states, M ? 1 << M : int64_t(1) << m, order));
+        store_bytes(next + w, least_of<E>(old, costs, blocks, w, states, int64_t(1) << m, order));
       }
     }
   }

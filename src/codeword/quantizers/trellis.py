@@ -24,7 +24,7 @@ from codeword.errors import FormatError
 ALLOCATIONS = ("uniform", "waterfill")
 EFFORTS = ("fast", "default", "best")
 MAX_STAGES = 2
-_WARM = {"fast": 16, "default": 32, "best": 64}
+_WARM = {"fast": 10, "default": 32, "best": 64}
 _SHORT = 3  # bytes below which the encoder tries every first state
 
 
