@@ -71,8 +71,8 @@ def test_even_levels_clip_outliers_only_where_that_pays() -> None:
     X[0] = 30
     few, many = cw.ScalarQuantizer(2).fit(X), cw.ScalarQuantizer(8).fit(np.linspace(-1, 1, 4000, dtype=np.float32)[:, None])
     assert few.levels_.max() < 10
-    assert many.levels_.min() == pytest.approx(-1, abs=0.01)
-    assert many.levels_.max() == pytest.approx(1, abs=0.01)
+    assert many.levels_.min() == pytest.approx(-1, abs=0.05)
+    assert many.levels_.max() == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize("levels", LEVELS)
@@ -87,13 +87,23 @@ def test_the_fit_does_not_depend_on_the_order_of_the_rows(levels: str) -> None:
 
 
 @pytest.mark.parametrize("levels", LEVELS)
-def test_weights_are_repeated_rows(levels: str) -> None:
+def test_weights_count_as_repeated_rows(levels: str) -> None:
     random = np.random.default_rng(2)
-    X = random.standard_normal((300, 2)).astype(np.float32)
-    times = random.integers(0, 4, 300)
-    weighted = cw.ScalarQuantizer(3, levels=levels).fit(X, times)
-    repeated = cw.ScalarQuantizer(3, levels=levels).fit(np.repeat(X, times, axis=0))
-    np.testing.assert_allclose(weighted.levels_, repeated.levels_, rtol=1e-5, atol=1e-6)
+    X = random.standard_normal((4000, 2)).astype(np.float32)
+    times = random.integers(0, 4, 4000)
+    rows = np.repeat(X, times, axis=0)
+    fits = [cw.ScalarQuantizer(3, levels=levels).fit(*a) for a in ((X, times), (rows,), (X, times * 1e-3))]
+    weighted, repeated, scaled = (sq.distortion(rows).mse for sq in fits)
+    assert weighted == pytest.approx(repeated, rel=0.01)
+    assert weighted == pytest.approx(scaled, rel=1e-3)
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+def test_levels_serve_rows_to_come(levels: str) -> None:
+    """Fitted to few rows, the levels reach beyond them: no more is lost on others than a third above what is lost on all."""
+    X = load("minilm-wordnet")[:, :48]
+    few, all_of_them = cw.ScalarQuantizer(8, levels=levels).fit(X[:2000]), cw.ScalarQuantizer(8, levels=levels).fit(X)
+    assert few.distortion(X[2000:]).mse < 1.4 * all_of_them.distortion(X[2000:]).mse
 
 
 @pytest.mark.parametrize("levels", LEVELS)
@@ -101,6 +111,15 @@ def test_weights_are_repeated_rows(levels: str) -> None:
 def test_few_distinct_values_are_kept_exactly(levels: str, bits: int) -> None:
     X = np.repeat(np.array([[5, 7, 1e30], [5, 9, -1e30]], np.float32), 20, axis=0)
     sq = cw.ScalarQuantizer(bits, levels=levels).fit(X)
+    assert np.array_equal(sq.decode(sq.encode(X)), X)
+
+
+@pytest.mark.parametrize("levels", LEVELS)
+def test_bytes_lose_nothing_in_8_bits(levels: str) -> None:
+    random = np.random.default_rng(4)
+    X = np.minimum(random.geometric(0.02, (3000, 3)), 255).astype(np.uint8)
+    X[:, 1] = 40 + X[:, 1] % 100 // 3 * 3
+    sq = cw.ScalarQuantizer(8, levels=levels).fit(X)
     assert np.array_equal(sq.decode(sq.encode(X)), X)
 
 

@@ -112,7 +112,8 @@ void TableCodebooks::symbol_values(const float* query, TableValues values, Scrat
       case TableValues::square:
         std::copy(s.squares.begin(), s.squares.end(), out);
     }
-    std::fill(out + s.k, out + (int64_t(1) << s.bits), *std::max_element(out, out + s.k));
+    const int64_t all = int64_t(1) << s.bits;
+    if (s.k < all) std::fill(out + s.k, out + all, extremes(out, out + s.k).second);
   }
 }
 

@@ -21,12 +21,19 @@ F64 = NDArray[np.float64]
 _MOST_PASSES = 500
 _LEAST_GAIN = 1e-4  # of a pass over evenly spaced levels: two parameters, nothing to be won by more
 # Shares of the whole range, about the mean, at which fits of evenly spaced levels start: clipping pays for few bits.
-_RANGES = (1.0, 0.85, 0.7, 0.55, 0.45, 0.35, 0.25, 0.15, 0.1)
+_RANGES = np.multiply.accumulate(np.full(32, 0.92)) / 0.92
+# Gauss-Laguerre nodes and weights: an exponential tail as two points.
+_TAIL = np.array([2 - 2**0.5, 2 + 2**0.5])
+_TAIL_WEIGHT = np.array([(2 + 2**0.5) / 4, (2 - 2**0.5) / 4])
 _COLUMNS_AT_ONCE = 16
 
 
 class Column:
-    """Sorted values of a column with prefix sums of weight and of weighted value, about the smallest value."""
+    """Sorted values of a column with prefix sums of weight and of weighted value, about the smallest value.
+
+    The next row lies beyond the largest value with probability 1 / (n + 1), and beyond the smallest: at each end one row's weight
+    is spread over an exponential tail as steep as the values there, so that levels serve rows to come as well.
+    """
 
     def __init__(self, values: F32, weight: F32 | None) -> None:
         if weight is None:
@@ -36,8 +43,15 @@ class Column:
             # Equal values by weight: the sums do not depend on the order of the rows.
             order = np.lexsort((weight, values))
             values, w = values[order], weight[order].astype(np.float64)
-        self.origin = float(values[0])
-        self.y: F64 = values.astype(np.float64) - self.origin
+        y = values.astype(np.float64)
+        self.seen = y - y[0]
+        share = _sum(w * w) / _sum(w)  # of the total weight, what one row of equal weights would have (Kish 1965)
+        count = max(1, round((_sum(w) / share) ** 0.5))
+        above, below = _steepness(y, w, share * count), _steepness(-y[::-1], w[::-1], share * count)
+        y = np.concatenate([y[0] - below * _TAIL[::-1], y, y[-1] + above * _TAIL])
+        w = np.concatenate([share * _TAIL_WEIGHT[::-1], w, share * _TAIL_WEIGHT])
+        self.origin = float(y[0])
+        self.y: F64 = y - self.origin
         self._weight = _prefix(w)
         self._sum = _prefix(w * self.y)
         self.total = float(self._weight[-1])
@@ -45,16 +59,16 @@ class Column:
 
     @property
     def mean(self) -> float:
-        """Weighted mean, from the smallest value."""
-        return float(self._sum[-1] / self.total)
+        """Weighted mean of the rows, counted from `origin`."""
+        first, last = len(_TAIL), len(self.y) - len(_TAIL)
+        return float((self._sum[last] - self._sum[first]) / (self._weight[last] - self._weight[first]))
 
     def distinct(self, most: int) -> F64 | None:
-        """The distinct values, rising, if there are at most `most`."""
-        starts = np.flatnonzero(np.diff(self.y[:: max(1, len(self.y) // (4 * most))]))
-        if len(starts) >= most:
+        """The distinct values of the rows, rising, counted from `origin`, if there are at most `most`."""
+        if np.count_nonzero(np.diff(self.seen[:: max(1, len(self.seen) // (4 * most))])) >= most:
             return None
-        values = self.y[np.concatenate([[True], np.diff(self.y) > 0])]
-        return values if len(values) <= most else None
+        values = self.seen[np.concatenate([[True], np.diff(self.seen) > 0])]
+        return values + (self.y[len(_TAIL)]) if len(values) <= most else None
 
     def cells(self, boundaries: F64) -> tuple[F64, F64, bytes]:
         """Weight and sum of the cells between `boundaries` (k - 1,), a value on one in the lower cell; and where they are cut."""
@@ -89,17 +103,23 @@ def columns(X: F32, weight: F32 | None) -> Iterator[Column]:
 
 def even(column: Column, k: int) -> tuple[float, float]:
     """Lowest level and step of k evenly spaced levels, of least squared error among the fits from several ranges."""
+    if k == 1:
+        return column.origin + column.mean, 0.0
+    few = column.distinct(k)
+    if few is not None:
+        step = float(np.diff(few).min()) if len(few) > 1 else 0.0
+        steps = (few - few[0]) / (step or 1.0)
+        if steps[-1] <= k - 1 and (steps == np.rint(steps)).all():
+            return column.origin + float(few[0]), step  # whole numbers, say: nothing is lost
     span, mean = float(column.y[-1]), column.mean
-    if span == 0 or k == 1:
-        return column.origin + mean * (k == 1), 0.0
-    best = (_even_distortion(column, 0.0, span / (k - 1), k), 0.0, span / (k - 1))
+    ranges = [(mean * (1 - share), mean + (span - mean) * share) for share in _RANGES]
+    # The range of the rows, with and without the nearer points of the tails.
+    ranges += [(float(column.y[i]), float(column.y[-1 - i])) for i in range(1, len(_TAIL) + 1)]
     starts = []
-    for share in _RANGES:
-        low, high = mean * (1 - share), mean + (span - mean) * share
+    for low, high in ranges:
         step = (high - low) / (k - 1)
         starts.append((_even_distortion(column, low, step, k), low, step))
-    for start in sorted(starts)[: 2 if k <= 16 else 1]:
-        best = min(best, _refine_even(column, start, k))
+    best = min(_refine_even(column, start, k) for start in sorted(starts)[: 2 if k <= 16 else 1])
     return column.origin + best[1], best[2]
 
 
@@ -151,6 +171,16 @@ def _lloyd(column: Column, levels: F64) -> tuple[float, F64]:
         levels = np.where(weight > 0, total / np.where(weight > 0, weight, 1.0), levels)
     weight, total, _ = column.cells((levels[:-1] + levels[1:]) / 2)
     return column.distortion(levels, weight, total), levels
+
+
+def _steepness(y: F64, weight: F64, top: float) -> float:
+    """Mean excess of the last values, which weigh `top` together, over the one before them: 1 / rate of an exponential tail."""
+    behind = np.add.accumulate(weight[::-1])
+    count = min(int(np.searchsorted(behind, top * (1 - 1e-9))) + 1, len(y) - 1)
+    if count < 1:
+        return 0.0
+    excess = y[len(y) - count :] - y[len(y) - count - 1]
+    return _sum(excess * weight[len(y) - count :]) / float(behind[count - 1])
 
 
 def _prefix(a: F64) -> F64:
