@@ -17,19 +17,10 @@ struct Carver {
 };
 
 // 2^e for -126 <= e <= 127.
-inline float power_of_two(int e) {
-  const uint32_t bits = static_cast<uint32_t>(e + 127) << 23;
-  float value;
-  __builtin_memcpy(&value, &bits, sizeof value);
-  return value;
-}
+inline float power_of_two(int e) { return __builtin_bit_cast(float, static_cast<uint32_t>(e + 127) << 23); }
 
 // The e with 2^(e - 1) <= a < 2^e; very small for zero.
-inline int exponent_of(double a) {
-  uint64_t bits;
-  __builtin_memcpy(&bits, &a, sizeof bits);
-  return static_cast<int>(bits >> 52 & 2047) - 1022;
-}
+inline int exponent_of(double a) { return static_cast<int>(__builtin_bit_cast(uint64_t, a) >> 52 & 2047) - 1022; }
 
 // Sizes, in scaled units, that the error bounds are made of, and room to work in.
 struct CodebookShape {

@@ -95,7 +95,7 @@ inline float pack_codeword_s8(AssignCodebook& book, const CodebookShape& shape, 
   const RoundedRow row = round_to_bytes(book, book.codewords + c * d, shape.row, bytes, 0);
   int32_t sum = 0;
   for (int64_t i = 0; i < d; ++i) sum += static_cast<int8_t>(bytes[i]);
-  for (int64_t i = 0; i < groups; ++i) __builtin_memcpy(column + i * width, bytes + 4 * i, 4);
+  for (int64_t i = 0; i < groups; ++i) column[i * width] = static_cast<int32_t>(load_u32(bytes + 4 * i));
   static_cast<float*>(book.s8.offsets)[c] = static_cast<float>(shape.squares[c] * book.scale * book.scale);
   book.s8.scales[c] = row.scale;
   book.s8.corrections[c] = -128 * sum;

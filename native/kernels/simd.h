@@ -19,12 +19,17 @@
 #define CODEWORD_UNROLL _Pragma("GCC unroll 32")
 #endif
 
-// The value, of which the compiler knows no more than its type: keeps it in a register.
+// Keeps a value in a register ("r", or the target's letter for vectors), of which the compiler then knows no more than
+// its type: it would move loads of codewords into each use, and spread row pointers over more registers than there are.
+#if defined(_MSC_VER) && !defined(__clang__)
+#define CODEWORD_KEEP(letter, value) ((void)0)
+#else
+#define CODEWORD_KEEP(letter, value) __asm__("" : "+" letter(value))
+#endif
+
 template <class T>
 CODEWORD_INLINE T hide(T value) {
-#if !defined(_MSC_VER) || defined(__clang__)
-  __asm__("" : "+r"(value));
-#endif
+  CODEWORD_KEEP("r", value);
   return value;
 }
 

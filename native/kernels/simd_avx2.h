@@ -21,7 +21,7 @@ CODEWORD_INLINE F32 load_first(const float* p, int64_t n) { return {_mm256_maskl
 CODEWORD_INLINE void store(float* p, F32 a) { _mm256_storeu_ps(p, a.v); }
 CODEWORD_INLINE F32 splat(float a) { return {_mm256_set1_ps(a)}; }
 CODEWORD_INLINE F32 hide(F32 a) {
-  __asm__("" : "+x"(a.v));
+  CODEWORD_KEEP("x", a.v);
   return a;
 }
 CODEWORD_INLINE F32 add(F32 a, F32 b) { return {_mm256_add_ps(a.v, b.v)}; }

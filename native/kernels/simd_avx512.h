@@ -27,7 +27,7 @@ CODEWORD_INLINE F32 load_first(const float* p, int64_t n) { return {_mm512_maskz
 CODEWORD_INLINE void store(float* p, F32 a) { _mm512_storeu_ps(p, a.v); }
 CODEWORD_INLINE F32 splat(float a) { return {_mm512_set1_ps(a)}; }
 CODEWORD_INLINE F32 hide(F32 a) {
-  __asm__("" : "+v"(a.v));
+  CODEWORD_KEEP("v", a.v);
   return a;
 }
 CODEWORD_INLINE F32 add(F32 a, F32 b) { return {_mm512_add_ps(a.v, b.v)}; }
@@ -46,7 +46,7 @@ CODEWORD_INLINE I32 load(const int32_t* p) { return {_mm512_loadu_si512(p)}; }
 CODEWORD_INLINE void store(int32_t* p, I32 a) { _mm512_storeu_si512(p, a.v); }
 CODEWORD_INLINE I32 splat(int32_t a) { return {_mm512_set1_epi32(a)}; }
 CODEWORD_INLINE I32 hide(I32 a) {
-  __asm__("" : "+v"(a.v));
+  CODEWORD_KEEP("v", a.v);
   return a;
 }
 CODEWORD_INLINE I32 min(I32 a, I32 b) { return {_mm512_min_epi32(a.v, b.v)}; }

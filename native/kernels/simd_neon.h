@@ -23,7 +23,7 @@ CODEWORD_INLINE F32 load_first(const float* p, int64_t n) { return {first_lanes(
 CODEWORD_INLINE void store(float* p, F32 a) { vst1q_f32(p, a.v); }
 CODEWORD_INLINE F32 splat(float a) { return {vdupq_n_f32(a)}; }
 CODEWORD_INLINE F32 hide(F32 a) {
-  __asm__("" : "+w"(a.v));
+  CODEWORD_KEEP("w", a.v);
   return a;
 }
 CODEWORD_INLINE F32 add(F32 a, F32 b) { return {vaddq_f32(a.v, b.v)}; }
