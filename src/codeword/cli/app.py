@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from codeword.cli import common, inspect, model
+from codeword.cli import common, demo, inspect, model, search
 
 app = typer.Typer(
     name="codeword",
@@ -18,7 +18,17 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (model.fit, model.encode, model.decode, model.eval_, inspect.info, inspect.verify):
+for _command in (
+    demo.demo,
+    model.fit,
+    model.encode,
+    model.decode,
+    model.eval_,
+    search.index,
+    search.search,
+    inspect.info,
+    inspect.verify,
+):
     app.command(_command.__name__.rstrip("_"))(common.guarded(_command))
 
 

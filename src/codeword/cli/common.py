@@ -17,7 +17,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 USER_ERROR, USAGE, DAMAGED, INTERRUPTED = 1, 2, 3, 130
-EXIT_CODES = """Exit codes: 0 done; 1 an error, told as 'error: ...' on standard error; 2 wrong usage; 3 a damaged file; 130 stopped by Ctrl-C."""
+EXIT_CODES = """Exit codes: 0 done; 1 an error, told as 'error: ...' on standard error; 2 wrong usage; 3 a file that is damaged or not what it should be; 130 stopped by Ctrl-C."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 Threads = Annotated[
@@ -106,6 +106,10 @@ def load_quantizer(path: str) -> Any:
     from codeword import io
     from codeword.base import Quantizer
 
+    with io.open_container(path) as file:
+        kind = file.kind
+    if kind == "index":
+        raise ValueError(f"{path}: expected a quantizer, it holds an index; codeword search searches it")
     made = io.load(path)
     if not isinstance(made, Quantizer):
         raise ValueError(f"{path}: expected a quantizer, it holds a {type(made).__name__}")

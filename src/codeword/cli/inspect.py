@@ -37,11 +37,18 @@ def info(
 
     with io.open_container(path) as file:
         facts = file.describe()
-        made = repr(io.load(path)) if file.kind == "model" else ""
+        made = repr(_open(file.kind, path)) if file.kind in ("model", "index") else ""
     if as_json:
         print_json({**facts, "object": made or None})
         return
     _show_file(facts, made)
+
+
+def _open(kind: str, path: str) -> Any:
+    """What the file holds, as an object."""
+    import codeword as cw
+
+    return cw.load(path) if kind == "model" else cw.open_index(path)
 
 
 def installation() -> dict[str, Any]:
@@ -118,6 +125,6 @@ def _check(path: str) -> str:
     with io.open_container(path) as file:
         file.verify()
         kind, n = file.kind, len(file.names)
-    if kind == "model":
-        io.load(path)  # checksums cannot know whether the arrays make a quantizer
+    if kind in ("model", "index"):
+        _open(kind, path)  # checksums cannot know whether the arrays make a quantizer
     return f"{kind} of {n} arrays, {text.size(os.path.getsize(path))}"
