@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 import codeword as cw
 from codeword import runtime
 
-RATES = (0.25, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 6)
+RATES = (0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 4, 5, 6)
 CASES = ((384, "fast"), (384, "default"), (384, "best"), (128, "fast"), (128, "default"), (128, "best"))
 
 
@@ -37,6 +37,11 @@ def seconds(run: Callable[[], object], runs: int) -> float:
     return min(times)
 
 
+def decode_often(quantizer: cw.TrellisQuantizer, codes: NDArray[np.uint8]) -> None:
+    for _ in range(20):
+        quantizer._decode(codes)
+
+
 def measure(d: int, effort: str, bits: float, n: int, runs: int) -> dict[str, Any]:
     quantizer = cw.TrellisQuantizer(bits, effort=effort).fit(gaussian(4000, d, 1))
     X = gaussian(n, d, 2)
@@ -50,9 +55,7 @@ def measure(d: int, effort: str, bits: float, n: int, runs: int) -> dict[str, An
         "bits": bits,
         "db_above_bound": round(10 * np.log10(error * 4**quantizer.rate), 3),
         "encode_rows_per_s": round(len(few) / seconds(lambda: quantizer.encode(few), runs)),
-        "decode_coordinates_per_s": round(
-            100 * len(cached) * d / seconds(lambda: [quantizer._decode(cached) for _ in range(100)], runs)
-        ),
+        "decode_coordinates_per_s": round(20 * len(cached) * d / seconds(lambda: decode_often(quantizer, cached), 2 * runs)),
     }
 
 

@@ -93,7 +93,7 @@ def train(window: int) -> trellis.Tables:
     rates, random = trellis.table_rates(), np.random.default_rng(window)
     start = [quantiles[ranks] if r >= 1 else random.permutation(quantiles) for r in rates]
     values = np.rint(np.array(start) * np.sqrt(1 - 4.0**-rates)[:, None] * trellis.UNIT).astype(np.int16)
-    weights = np.where(rates < 2.5, 3.0, np.where(rates < 3.5, 2.0, np.where(rates < 4.5, 1.0, 0.5))).astype(np.float32)
+    weights = np.where(rates < 2.75, 3.0, np.where(rates < 3.5, 2.0, np.where(rates < 4.5, 1.0, 0.5))).astype(np.float32)
     distortions = np.zeros(len(rates), np.float32)
     tables = trellis.Tables(window, columns, values, weights, distortions)
     for width, group in trellis.KINDS:
@@ -123,7 +123,7 @@ def main() -> None:
         made = train(window)
         for name in ("columns", "values", "weights", "distortions"):
             arrays[f"{name}_{window}"] = getattr(made, name)
-    np.savez_compressed(arguments.output, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(arguments.output, **{name: arrays[name] for name in sorted(arrays)})  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

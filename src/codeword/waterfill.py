@@ -43,7 +43,7 @@ def convex(curve: F64) -> F64:
     Examples
     --------
     >>> convex(np.array([1.0, 0.5, 0.25, -0.25]))
-    array([ 1. ,  0.5 ,  0.25,  0.  ])
+    array([1.  , 0.5 , 0.25, 0.  ])
     """
     gains = np.minimum.accumulate(-np.diff(curve))
     return np.concatenate([curve[:1], curve[0] - np.cumsum(gains)])
