@@ -23,7 +23,7 @@ and cosines is ours: on SIFT with 32-byte product codes recall@10 by inner produ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -221,6 +221,7 @@ def worthwhile(estimator: Estimator, X: F32) -> bool:
     gain within twice its standard error does not count.
     """
     from codeword.exact import exact_search
+    from codeword.search.flat import nearest
 
     sample = np.ascontiguousarray(X[keys.sample(0, _STREAM + 1, len(X), _TRAINING_ROWS)])
     held = keys.sample(0, _STREAM + 2, len(sample), min(1024, len(sample) // 4))
@@ -232,21 +233,20 @@ def worthwhile(estimator: Estimator, X: F32) -> bool:
     error = estimator.quantizer.decode(codes) - rows
     finer = rows + error * np.float32(2.0 ** (-16.0 / rows.shape[1]))
     with_code, _ = exact_search(finer, queries, k, metric)
-    scores = estimator.scorer(queries).scores(codes, estimator.side(rows, codes))
-    lists, ids = empty_lists(len(queries), k)
-    _native.offer_range(lists, ids, scores, 0)
-    gain = (_hits(ids, truth) - _hits(with_code, truth)) / k
+    side = estimator.side(rows, codes)
+
+    def scores_of(batch: NDArray[Any]) -> Callable[[slice], Any]:
+        scorer = estimator.scorer(batch)
+        return lambda part: scorer.scores(codes[part], side[part])
+
+    estimated, _ = nearest(scores_of, len(rows), queries, k)
+    gain = (_hits(estimated, truth) - _hits(with_code, truth)) / k
     noise = float(gain.std()) / len(gain) ** 0.5
     return bool(gain.mean() > 2 * noise and gain.mean() > 0)
 
 
 def _hits(found: NDArray[np.int64], truth: NDArray[np.int64]) -> F64:
     return np.asarray((found[:, :, None] == truth[:, None, :]).any(2).sum(1), np.float64)
-
-
-def empty_lists(q: int, k: int) -> tuple[F32, NDArray[np.int64]]:
-    """Lists of the k nearest of q queries, for `_native.offer`: distances and ids (q, k)."""
-    return np.full((q, k), np.inf, np.float32), np.full((q, k), np.iinfo(np.int64).max)
 
 
 def fitted(quantizer: Quantizer, metric: str, X: NDArray[Any], factors: bool | str) -> Estimator | None:

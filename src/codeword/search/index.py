@@ -8,17 +8,18 @@ Nothing is decoded and no row kept: a vector takes `code_size` bytes, side data 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword import _native, checks, keys, runtime
+from codeword import checks, keys
 from codeword.base import METRICS, U8, Quantizer
 from codeword.errors import NotFittedError
 from codeword.search import estimator as estimators
+from codeword.search import flat
 from codeword.search.estimator import SIDE_BYTES, Estimator
 from codeword.search.rows import LARGEST_ID, Rows
 
@@ -26,9 +27,6 @@ F32 = NDArray[np.float32]
 I64 = NDArray[np.int64]
 _STREAM = 0x1DE7
 _SAMPLE_ROWS = 1 << 15
-_QUERIES_A_BATCH = 256
-_SCORES_A_BLOCK = 1 << 20
-_SMALLEST_BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -202,16 +200,10 @@ class Index:
         self._check_fitted()
         k = checks.integer(k, "k", 1, 2**31 - 1)
         Q = checks.rows(queries, "queries", d=self.quantizer.d, wide=True, empty=True)
-        k = min(k, len(self))
-        distances, ids = estimators.empty_lists(len(Q), k)
-        if k and len(Q):
-            with runtime.Progress("Index.search", len(Q) * len(self), "distances") as progress:
-                for start in range(0, len(Q), _QUERIES_A_BATCH):
-                    batch = slice(start, start + _QUERIES_A_BATCH)
-                    self._scan(Q[batch], distances[batch], ids[batch], progress)
-            if int(ids.max()) > LARGEST_ID:
-                raise ValueError("queries: some distances are no float32 numbers; scale vectors and queries down")
-            _native.sort_lists(distances, ids)
+        rows = self._rows
+        if rows is None:
+            return SearchResult(np.zeros((len(Q), 0), np.int64), np.zeros((len(Q), 0), np.float32), self.metric)
+        ids, distances = flat.nearest(self._scores_of, len(rows.codes), Q, k, rows.ids)
         return SearchResult(ids, distances, self.metric)
 
     def __len__(self) -> int:
@@ -303,22 +295,14 @@ class Index:
             side[start:stop] = self.estimator.side(block, codes[start:stop])
         return codes, side
 
-    def _scan(self, Q: NDArray[Any], distances: F32, ids: I64, progress: runtime.Progress) -> None:
-        """Offer all rows to the lists of a batch of queries, block by block."""
-        rows = self._stored()
-        codes, side, names = rows.codes, rows.side, rows.ids
-        plain: Any = self.quantizer.scorer(Q, self.metric) if self.estimator is None else None
-        estimating: Any = None if self.estimator is None else self.estimator.scorer(Q)
-        step = max(_SMALLEST_BLOCK, _SCORES_A_BLOCK // len(Q))
-        for start in range(0, len(codes), step):
-            part = slice(start, start + step)
-            scores = plain.scores(codes[part]) if plain is not None else estimating.scores(codes[part], side[part])
-            scores = np.ascontiguousarray(scores, np.float32)
-            if names is None:
-                _native.offer_range(distances, ids, scores, start)
-            else:
-                _native.offer(distances, ids, scores, np.ascontiguousarray(names[part]))
-            progress.advance(scores.size)
+    def _scores_of(self, Q: NDArray[Any]) -> Callable[[slice], Any]:
+        """Distances from a batch of queries to rows."""
+        codes, side = self._stored().codes, self._stored().side
+        if self.estimator is None:
+            scorer = self.quantizer.scorer(Q, self.metric)
+            return lambda part: scorer.scores(codes[part])
+        estimating = self.estimator.scorer(Q)
+        return lambda part: estimating.scores(codes[part], side[part])
 
 
 def _checked_ids(ids: Any, n: int | None) -> I64:
