@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from codeword.demo.run import Measured, Pictures, Vectors
 
 HEAD = ("method", "bytes", "smaller", "SNR", "gap", "recall@10", "queries/s", "speed", "fit", "encode")
+_FULL_WIDTH = 110
+_NOT_ON_NARROW_TERMINALS = ("smaller", "speed", "fit", "encode")
 _GOOD = 0.9  # share of the true neighbours with which a search is worth using
 _DETAIL = (slice(40, 312), slice(140, 500))  # of a picture, on the page, so that the page stays small
 _SHORT = (
@@ -79,13 +81,15 @@ def terminal(
     made = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), title=title(vectors), title_justify="left", title_style="bold"
     )
-    for i, name in enumerate(HEAD):
-        made.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
-    for m, cells in zip(measured, rows(measured), strict=True):
-        made.add_row(*cells, style="dim" if m is measured[0] else "bold" if m is best else None)
     out = Console(highlight=False)
     if not out.is_terminal and "COLUMNS" not in os.environ:
         out.width = 120
+    shown = [name for name in HEAD if out.width >= _FULL_WIDTH or name not in _NOT_ON_NARROW_TERMINALS]
+    for name in shown:
+        made.add_column(name, justify="left" if name == HEAD[0] else "right", no_wrap=True)
+    for m, cells in zip(measured, rows(measured), strict=True):
+        kept = [cell for name, cell in zip(HEAD, cells, strict=True) if name in shown]
+        made.add_row(*kept, style="dim" if m is measured[0] else "bold" if m is best else None)
     out.print(made)
     out.print(_SHORT, style="dim")
     out.print(f"\n{lead(best)}\n", style="bold")
