@@ -24,7 +24,7 @@ from codeword.demo import photos
 K = 10
 _QUERIES = 1000
 _SEARCHES = 3  # of which the middle one counts: they are short, and machines have other work
-_TRAINING_ROWS = 100_000  # about 400 for each of 256 codewords: more teach nothing
+_TRAINING_ROWS = 50_000  # about 200 for each of 256 codewords: more gain nothing here
 _BASE_ROWS = 500_000  # of one's own file: the demo is to end soon
 _PICTURE_BYTES = (24, 12)  # for each square of 192
 _PICTURE_ROWS = 20_000
