@@ -182,12 +182,17 @@ def verdict(quantizer: Quantizer, distortion: Distortion, usage: Sequence[Usage]
     if distortion.relative >= 1:
         said.append("The error is larger than the spread of the training data: these rows look unlike those it was fitted on.")
     dead, codewords = sum(len(u.dead) for u in usage), sum(len(u.counts) for u in usage)
-    if dead > 0.05 * codewords and distortion.n >= 10 * max(len(u.counts) for u in usage):
+    if dead > 0.05 * codewords and _enough(distortion, usage):
         said.append(
             f"{text.count(dead)} of {text.count(codewords)} codewords are never used by these rows: fewer would do, or the rows "
             "differ from those it was fitted on."
         )
     return " ".join(said)
+
+
+def _enough(distortion: Distortion, usage: Sequence[Usage]) -> bool:
+    """Whether there were rows enough for an unused codeword to mean anything."""
+    return distortion.n >= 10 * max(len(u.counts) for u in usage)
 
 
 def _gap_sentence(gap: float, transformed: bool) -> str:
@@ -213,7 +218,7 @@ def _facts(quantizer: Quantizer, distortion: Distortion, usage: Sequence[Usage])
         ("gap to the Gaussian bound", text.decibel(distortion.gaussian_gap_db)),
         ("model, stored once", text.size(quantizer.model_bytes)),
     ]
-    if usage:
+    if usage and _enough(distortion, usage):
         dead = sum(len(u.dead) for u in usage)
         facts.append(("codewords never used", f"{text.count(dead)} of {text.count(sum(len(u.counts) for u in usage))}"))
     return facts
@@ -223,11 +228,13 @@ def _dimension_figure(quantizer: Quantizer, distortion: Distortion) -> str:
     """The error in each dimension in front of the variance of the training data."""
     mean = float(quantizer._variance.mean()) or 1.0
     errors, variances = (distortion.per_dimension / mean).tolist(), (quantizer._variance / mean).tolist()
-    log = max(variances) > 50 * min((v for v in variances if v > 0), default=1.0)
+    log = distortion.relative < 0.05 or max(variances) > 50 * min((v for v in variances if v > 0), default=1.0)
     picture = svg.bars(errors, behind=variances, x="dimension", y="share of the mean variance", log=log)
     worst = int(np.argmax(distortion.per_dimension))
     share = 100 * distortion.per_dimension[worst] / max(distortion.per_dimension.sum(), 1e-300)
-    caption = f"Pale: variance of the training data. Dark: mean squared error. Dimension {worst} has most of it, {share:.1f} %."
+    caption = (
+        f"Behind: variance of the training data. In front: mean squared error. Dimension {worst} has most of it, {share:.1f} %."
+    )
     return figure(picture, caption)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from codeword.base import Quantizer
     from codeword.demo.run import Measured, Pictures, Vectors
 
-HEAD = ("method", "bytes", "smaller", "SNR", "gap", "recall@10", "queries/s", "speed", "fit", "encode")
+HEAD = ("method", "bytes", "smaller", "recall@10", "queries/s", "speed", "SNR", "gap", "fit", "encode")
 _FULL_WIDTH = 110
 _NOT_ON_NARROW_TERMINALS = ("smaller", "speed", "fit", "encode")
 _GOOD = 0.9  # share of the true neighbours with which a search is worth using
@@ -27,7 +27,7 @@ _SHORT = (
     "gap: to the Gaussian rate-distortion bound. recall@10: from the codes alone. speed: against exact search on float vectors."
 )
 _LONG = (
-    "bytes: of one vector's code. SNR: signal to noise of held-out vectors after decoding. gap: to the least error that any code "
+    "bytes: of one vector, side data of its distances included. SNR: signal to noise of held-out vectors after decoding. gap: to the least error that any code "
     "of this size can have on Gaussian data of the same covariance (below 0: the data are easier than that). recall@10: share of "
     "the ten true nearest neighbours that a search of the codes alone finds, without the original vectors. speed: queries a "
     "second against exact search of the original vectors, both in one batch on all threads. fit: learning from a sample."
@@ -58,11 +58,11 @@ def rows(measured: Sequence[Measured]) -> list[tuple[str, ...]]:
             m.name,
             text.count(m.bytes),
             f"{text.digits(m.compression)}×",
-            text.decibel(m.snr_db),
-            text.decibel(m.gap_db),
             f"{m.recall:.3f}",
             text.digits(m.queries_per_second),
             f"{text.digits(m.queries_per_second / exact, 2)}×",
+            text.decibel(m.snr_db),
+            text.decibel(m.gap_db),
             "–" if m.fit_seconds is None else text.seconds(m.fit_seconds),
             "–" if m.encode_seconds is None else text.seconds(m.encode_seconds),
         )
@@ -106,7 +106,7 @@ def terminal(
 def lead(best: Measured) -> str:
     """The sentence that the table comes down to."""
     return (
-        f"{best.name} in {text.plural(best.bytes, 'byte')} a vector, {text.digits(best.compression)} times smaller, finds "
+        f"{best.name[0].upper()}{best.name[1:]} in {text.plural(best.bytes, 'byte')} a vector, {text.digits(best.compression)} times smaller, finds "
         f"{100 * best.recall:.0f} % of the ten true nearest neighbours from the codes alone, at "
         f"{text.digits(best.queries_per_second)} queries a second."
     )
