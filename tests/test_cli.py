@@ -82,6 +82,12 @@ def test_options_reach_the_quantizer(shell: Shell) -> None:
     )
 
 
+def test_bits_may_be_a_fraction_where_the_quantizer_allows_it(shell: Shell) -> None:
+    assert shell.json("fit X.npy -o a.cw -q trellis --bits 1.5 -t rotation")["code_size"] == 3
+    assert shell.json("fit X.npy -o a.cw -q scalar --bits 2")["code_size"] == 4
+    assert "bits: expected an integer" in shell.error("fit X.npy -o a.cw --m 4 --bits 2.5")
+
+
 def test_fit_on_a_sample_depends_on_the_seed_only(shell: Shell) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         facts = shell.json(f"fit X.npy -o {name}.cw --m 2 --bits 4 --sample 100 --seed {seed}")

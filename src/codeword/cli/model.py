@@ -56,11 +56,14 @@ def fit(
             "-q",
             metavar="NAME",
             autocompletion=_quantizer_names,
-            help="product, scalar, vector, or one from a plug-in.",
+            help="product, scalar, trellis, vector, or one from a plug-in.",
         ),
     ] = "product",
     m: Annotated[int | None, typer.Option("--m", metavar="N", help="Pieces of a row (product).", show_default=False)] = None,
-    bits: Annotated[int | None, typer.Option("--bits", metavar="N", help="Bits of each piece or number (product, scalar).")] = None,
+    bits: Annotated[
+        float | None,
+        typer.Option("--bits", metavar="N", help="Bits of each piece (product) or number (scalar; trellis: also fractions)."),
+    ] = None,
     k: Annotated[int | None, typer.Option("--k", metavar="N", help="Codewords (vector).", show_default=False)] = None,
     transform: Annotated[
         list[str] | None,
@@ -93,6 +96,7 @@ def fit(
       codeword fit X.npy -o model.cw --m 48
       codeword fit X.npy -o model.cw --m 48 --transform klt --transform rotation
       codeword fit X.fvecs -o model.cw --quantizer scalar --bits 4
+      codeword fit X.npy -o model.cw -q trellis --bits 1.5 -t rotation
       codeword fit X.parquet -o model.cw --quantizer vector --k 256 --sample 100000
       codeword fit X.bin --dtype float32 --dim 384 -o model.cw --m 48
     """
@@ -100,7 +104,8 @@ def fit(
     from codeword.cli import build
 
     set_threads(threads)
-    made = build.quantizer(quantizer, {"m": m, "bits": bits, "k": k}, param or [], transform or [], seed)
+    whole = int(bits) if bits is not None and bits.is_integer() else bits
+    made = build.quantizer(quantizer, {"m": m, "bits": whole, "k": k}, param or [], transform or [], seed)
     X = sampled(read_rows(data, dtype, dim, column, array), sample, seed)
     start = time.perf_counter()
     made.fit(X)
