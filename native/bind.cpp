@@ -7,6 +7,7 @@
 
 NB_MODULE(_native, m) {
   m.doc() = "Kernels of codeword and the loops over them. Private: the public functions check their arguments.";
+  nanobind::set_leak_warnings(false);  // objects alive at exit (a notebook's, a test module's) are no reason to print
   codeword::choose_isa();
   codeword::choose_threads();
   codeword::bind_runtime(m);
