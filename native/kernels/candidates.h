@@ -106,39 +106,46 @@ CODEWORD_INLINE double exact_score(const AssignCodebook& book, const float* x, i
   return book.norms[c] - 2 * exact_dot(x, book.codewords + c * book.d, book.d);
 }
 
-// The one of n codewords, listed in `index`, with the lowest exact score, ties to the lowest index.
-inline int32_t nearest_of(const AssignCodebook& book, const float* x, const int32_t* index, int64_t n) {
-  int32_t best = index[0];
-  if (n == 1) return best;
-  double least = exact_score(book, x, best);
-  for (int64_t j = 1; j < n; ++j) {
-    const double score = exact_score(book, x, index[j]);
-    if (score < least || (score == least && index[j] < best)) {
-      best = index[j];
-      least = score;
+// The codeword of lowest exact score so far, of equals the one of lowest index.
+struct Nearest {
+  int32_t index;
+  double score;
+
+  // Compares kCount codewords at a time: their sums do not wait for each other.
+  template <int64_t kCount>
+  CODEWORD_INLINE void take(const AssignCodebook& book, const float* x, const int32_t* indices) {
+    const float* codewords[kCount];
+    double dots[kCount];
+    for (int64_t j = 0; j < kCount; ++j) codewords[j] = book.codewords + indices[j] * book.d;
+    exact_dots<kCount>(x, codewords, book.d, dots);
+    for (int64_t j = 0; j < kCount; ++j) {
+      const double other = book.norms[indices[j]] - 2 * dots[j];
+      if (other < score || (other == score && indices[j] < index)) *this = {indices[j], other};
     }
   }
-  return best;
+};
+
+// The nearest of n codewords, listed in `index`.
+inline int32_t nearest_of_several(const AssignCodebook& book, const float* x, const int32_t* index, int64_t n) {
+  Nearest nearest = {0x7fffffff, __builtin_huge_val()};
+  int64_t j = 0;
+  for (; j + 4 <= n; j += 4) nearest.take<4>(book, x, index + j);
+  for (; j + 2 <= n; j += 2) nearest.take<2>(book, x, index + j);
+  if (j < n) nearest.take<1>(book, x, index + j);
+  return nearest.index;
 }
 
-// The same of all codewords.
+CODEWORD_INLINE int32_t nearest_of(const AssignCodebook& book, const float* x, const int32_t* index, int64_t n) {
+  return n == 1 ? index[0] : nearest_of_several(book, x, index, n);
+}
+
 inline int32_t nearest_of_all(const AssignCodebook& book, const float* x) {
-  int64_t best = 0;
-  double least = exact_score(book, x, 0);
-  for (int64_t c = 0; c < book.k; c += 4) {
-    const int64_t n = min_of(book.k - c, int64_t(4));
-    const float* first = book.codewords + c * book.d;
-    const float* codewords[4] = {first, n > 1 ? first + book.d : first, n > 2 ? first + 2 * book.d : first,
-                                 n > 3 ? first + 3 * book.d : first};
-    double dots[4];
-    exact_dots(x, codewords, book.d, dots);
-    for (int64_t j = 0; j < n; ++j) {
-      const double score = book.norms[c + j] - 2 * dots[j];
-      if (score < least) {
-        best = c + j;
-        least = score;
-      }
-    }
+  Nearest nearest = {0x7fffffff, __builtin_huge_val()};
+  int32_t c = 0;
+  for (; c + 4 <= book.k; c += 4) {
+    const int32_t four[4] = {c, c + 1, c + 2, c + 3};
+    nearest.take<4>(book, x, four);
   }
-  return static_cast<int32_t>(best);
+  for (; c < book.k; ++c) nearest.take<1>(book, x, &c);
+  return nearest.index;
 }

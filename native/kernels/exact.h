@@ -24,20 +24,24 @@ CODEWORD_INLINE double exact_sqdist(const float* a, const float* b, int64_t d) {
   return lane_order_sum(sum);
 }
 
-// Four dot products at a time: their sums do not wait for each other, and x is converted once.
-CODEWORD_INLINE void exact_dots(const float* x, const float* const (&codewords)[4], int64_t d, double (&dots)[4]) {
-  F64x8 sums[4] = {zero_f64x8(), zero_f64x8(), zero_f64x8(), zero_f64x8()};
+// exact_dot of x with several codewords.
+template <int64_t kCount>
+CODEWORD_INLINE void exact_dots(const float* x, const float* const (&codewords)[kCount], int64_t d,
+                                double (&dots)[kCount]) {
+  F64x8 sums[kCount];
+  CODEWORD_UNROLL
+  for (int64_t j = 0; j < kCount; ++j) sums[j] = zero_f64x8();
   int64_t i = 0;
   for (; i + 8 <= d; i += 8) {
     const F64x8 piece = load_f64x8(x + i);
     CODEWORD_UNROLL
-    for (int j = 0; j < 4; ++j) sums[j] = muladd(piece, load_f64x8(codewords[j] + i), sums[j]);
+    for (int64_t j = 0; j < kCount; ++j) sums[j] = muladd(piece, load_f64x8(codewords[j] + i), sums[j]);
   }
   if (i < d) {
     const F64x8 piece = load_f64x8_first(x + i, d - i);
     CODEWORD_UNROLL
-    for (int j = 0; j < 4; ++j) sums[j] = muladd(piece, load_f64x8_first(codewords[j] + i, d - i), sums[j]);
+    for (int64_t j = 0; j < kCount; ++j) sums[j] = muladd(piece, load_f64x8_first(codewords[j] + i, d - i), sums[j]);
   }
   CODEWORD_UNROLL
-  for (int j = 0; j < 4; ++j) dots[j] = lane_order_sum(sums[j]);
+  for (int64_t j = 0; j < kCount; ++j) dots[j] = lane_order_sum(sums[j]);
 }
