@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from codeword import _native, checks
 
 _SECONDS_BEFORE_PROGRESS = 2.0
+_jobs = threading.local()
 
 
 def set_threads(n: int) -> None:
@@ -41,7 +43,7 @@ def available_isas() -> list[str]:
 class Progress:
     """Progress of a long job on standard error: a Rich bar with rate and time left, only on a terminal, only after two seconds.
 
-    A job inside a job that shows progress has an empty label and shows nothing.
+    A job inside another job shows nothing: the outer one does.
 
     Examples
     --------
@@ -55,11 +57,15 @@ class Progress:
         self._start = time.monotonic()
         self._bar: Any = None
         self._task: Any = None
+        self._outermost = False
 
     def __enter__(self) -> Progress:
+        depth = getattr(_jobs, "depth", 0)
+        self._outermost, _jobs.depth = depth == 0, depth + 1
         return self
 
     def __exit__(self, *error: object) -> None:
+        _jobs.depth -= 1
         if self._bar is not None:
             self._bar.stop()
 
@@ -67,7 +73,8 @@ class Progress:
         """Say that `amount` more is done."""
         self.done += amount
         if self._bar is None:
-            if not self.label or time.monotonic() - self._start < _SECONDS_BEFORE_PROGRESS or not sys.stderr.isatty():
+            early = time.monotonic() - self._start < _SECONDS_BEFORE_PROGRESS
+            if early or not self._outermost or not sys.stderr.isatty():
                 return
             self._show()
         self._bar.update(self._task, completed=self.done, note=note, rate=f"{self._rate():,.0f} {self.unit}/s")

@@ -109,7 +109,7 @@ class ProductQuantizer(Quantizer):
         self.training_ = []
         with runtime.Progress("ProductQuantizer.fit", len(pieces), "pieces") as progress:
             for start, stop in pieces:
-                self.training_.append(kmeans.train(np.ascontiguousarray(X[:, start:stop]), settings, weight, ""))
+                self.training_.append(kmeans.train(np.ascontiguousarray(X[:, start:stop]), settings, weight))
                 progress.advance(1)
         self._set([t.codebook for t in self.training_])
 

@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword import runtime
+
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 
@@ -296,11 +298,11 @@ class ColumnMoments:
     def _chunks(self, X: NDArray[Any], weight: F32 | None, rows: int) -> Iterator[tuple[F64, F64 | None]]:
         """Integers (chunk, d) and weight digits (2, chunk) of all rows of weight above 0."""
         buffer = np.empty((min(rows, len(X)), X.shape[1]))
-        for start in range(0, len(X), rows):
-            block = X[start : start + rows]
+        for start, stop in runtime.blocks(len(X), rows, "moments"):
+            block = X[start:stop]
             digits = None
             if weight is not None:
-                w = weight[start : start + rows]
+                w = weight[start:stop]
                 if not w.all():
                     block, w = block[w > 0], w[w > 0]
                 digits = self.grid.weight_digits(w)

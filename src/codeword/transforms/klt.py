@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword import checks, keys, registry
+from codeword import checks, keys, registry, runtime
 from codeword.base import F32, State, Transform, array
 from codeword.training.moments import Grid, Moments, merge
 from codeword.transforms import shrinkage as shrinking
@@ -134,7 +134,7 @@ class KLT(Transform):
     def _forward(self, X: NDArray[Any]) -> F32:
         out = np.empty((len(X), len(self.axes)), np.float32)
         step = block_rows(X.shape[1])
-        for start in range(0, len(X), step):
+        for start, _ in runtime.blocks(len(X), step, "KLT.transform"):
             block = X[start : start + step] - self.mean
             checks.check_range(block, "X", start)
             with np.errstate(over="ignore"):
@@ -144,7 +144,7 @@ class KLT(Transform):
     def _inverse(self, Y: F32) -> F32:
         out = np.empty((len(Y), len(self.mean)), np.float32)
         step = block_rows(out.shape[1])
-        for start in range(0, len(Y), step):
+        for start, _ in runtime.blocks(len(Y), step, "KLT.inverse_transform"):
             with np.errstate(over="ignore"):
                 out[start : start + step] = self._from_axes(Y[start : start + step]) + self.mean
         return out
