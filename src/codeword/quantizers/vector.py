@@ -30,7 +30,8 @@ class VectorQuantizer(Quantizer):
         Codewords, 1 to 2**30. Training needs at least k rows; 39 k and more train well (`training_` tells).
     seeding : {"kmeans++", "random", "lbg"}
         First codebook: D² sampling (Arthur & Vassilvitskii 2007), random rows, or splitting (Linde, Buzo & Gray 1980). The
-        farthest 1 % of rows from the median are never drawn, so outliers cannot waste codewords; all rows count afterwards.
+        farthest 1 % of rows from the median are never drawn, so outliers cannot waste codewords. It is drawn from at most 16 k rows
+        (chosen by key); all rows count afterwards.
     max_iter : int
         Most passes over the rows. With 128 k rows and more, half as many go over a quarter of the rows (a quarter of that again,
         while it has 32 k rows) and half over all of them: `training_.levels` lists them. The last passes always see every row.

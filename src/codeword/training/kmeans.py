@@ -23,6 +23,8 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 SEEDINGS = ("kmeans++", "random", "lbg")
 RELAXATION = 2.0
+# The first codebook is drawn from this many rows a codeword: from 8 up the distortion in the end does not depend on it.
+_SEED_ROWS = 16
 _PART_ROWS = 32
 _PART_STREAM = 201
 _LBG_PASSES = 3
@@ -108,15 +110,16 @@ def _widening(X: F32, settings: Settings, weight: F32 | None, eligible: NDArray[
     """
     sizes = part_sizes(len(X), settings)
     passes = settings.max_iter if len(sizes) == 1 else (settings.max_iter + 1) // 2
-    order = np.argsort(keys.bits64(settings.seed, _PART_STREAM, np.arange(len(X)))) if len(sizes) > 1 else None
-    codebook: F32 | None = None
+
+    def part(size: int) -> tuple[F32, F32 | None, NDArray[np.bool_]]:
+        rows = slice(None) if size >= len(X) else keys.sample(settings.seed, _PART_STREAM, len(X), size)
+        return X[rows], None if weight is None else weight[rows], eligible[rows]
+
+    codebook = first_codebook(*part(_SEED_ROWS * settings.k), settings)
     levels = []
     for size in sizes:
-        rows = slice(None) if size == len(X) else np.sort(order[:size])  # type: ignore[index]
-        part, inside, mass = X[rows], eligible[rows], None if weight is None else weight[rows]
-        if codebook is None:
-            codebook = first_codebook(part, settings, mass, inside)
-        result = lloyd(part, codebook, mass, passes, settings.tol, inside, label, settings.relaxation)
+        some, mass, inside = part(size)
+        result = lloyd(some, codebook, mass, passes, settings.tol, inside, label, settings.relaxation)
         codebook = result.codebook
         levels.append((size, len(result.history)))
     result.levels = levels
@@ -131,7 +134,7 @@ def part_sizes(n: int, settings: Settings) -> list[int]:
     return sizes
 
 
-def first_codebook(X: F32, settings: Settings, weight: F32 | None, eligible: NDArray[np.bool_]) -> F32:
+def first_codebook(X: F32, weight: F32 | None, eligible: NDArray[np.bool_], settings: Settings) -> F32:
     """The codebook (k, d) that Lloyd's passes start from."""
     if settings.seeding == "random":
         return seeding.random_rows(X, settings.k, weight, eligible, settings.seed)
