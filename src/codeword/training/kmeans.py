@@ -9,7 +9,10 @@ Source: Lloyd 1957/1982; Linde, Buzo & Gray 1980; Lee, Baek & Sung 1997, "A modi
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +23,10 @@ from codeword.training.nearest import nearest, pack
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
+# From a codebook (k, d) and a progress to the cell of each row (n,) int32 and its squared distance (n,) float64.
+Assign = Callable[[F32, Any], tuple[I32, F64]]
 SEEDINGS = ("kmeans++", "random", "lbg")
 RELAXATION = 2.0
 # The first codebook is drawn from this many rows a codeword: from 8 up the distortion in the end does not depend on it.
@@ -58,6 +64,19 @@ class Settings:
         )
 
 
+class Pass(NamedTuple):
+    """One pass of a level of training."""
+
+    rows: int
+    """Rows of the level."""
+    distortion: float
+    """Of the codebook that the pass began with."""
+    moved: int
+    """Rows that changed cell; all of them in the first pass of a level."""
+    seconds: float
+    """Wall clock."""
+
+
 @dataclass
 class Training:
     """What a training run did."""
@@ -76,6 +95,8 @@ class Training:
     """Empty cells that were given a far row of a crowded cell."""
     levels: list[tuple[int, int]] = field(default_factory=list)
     """Rows and passes of each level of training: nested parts of the rows, then all of them. `history` is the last level's."""
+    passes: list[Pass] = field(default_factory=list)
+    """Every pass of every level."""
     converged: bool = False
     """Whether the last relative improvement was at most `tol` (or no row moved)."""
 
@@ -116,13 +137,15 @@ def _widening(X: F32, settings: Settings, weight: F32 | None, eligible: NDArray[
         return X[rows], None if weight is None else weight[rows], eligible[rows]
 
     codebook = first_codebook(*part(_SEED_ROWS * settings.k), settings)
-    levels = []
+    levels: list[tuple[int, int]] = []
+    done: list[Pass] = []
     for size in sizes:
         some, mass, inside = part(size)
         result = lloyd(some, codebook, mass, passes, settings.tol, inside, label, settings.relaxation)
         codebook = result.codebook
         levels.append((size, len(result.history)))
-    result.levels = levels
+        done += result.passes
+    result.levels, result.passes = levels, done
     return result
 
 
@@ -152,22 +175,25 @@ def lloyd(
     eligible: NDArray[np.bool_],
     label: str = "k-means",
     relaxation: float = RELAXATION,
+    assign: Assign | None = None,
 ) -> Training:
     """Improve a codebook (k, d) by at most `max_iter` passes over `X` (n, d); `relaxation` 1 is plain Lloyd.
 
-    It ends early when a plain pass moves no row or improves by at most the share `tol`; an over-relaxed pass that does so is the
+    `assign` finds the cells, exactly unless given. It ends early when a plain pass moves no row or improves by at most the share `tol`; an over-relaxed pass that does so is the
     last one of its kind.
     """
     cells = Cells(X, len(codebook), weight)
     result = Training(codebook, cells.counts())
+    assign = assign or exactly(X)
     relaxed = relaxation > 1
     with runtime.Progress(label, max(1, max_iter) * len(X)) as progress:
         for i in range(max_iter):
-            labels, squares = nearest(X, pack([result.codebook]), 2 * result.codebook.size, distances=True, progress=progress)
-            assert squares is not None
-            moved = cells.move(labels[:, 0])
+            start = time.perf_counter()
+            labels, squares = assign(result.codebook, progress)
+            moved = cells.move(labels)
             result.counts = cells.counts()
-            result.history.append(sums.total(squares[:, 0], weight) / cells.total_weight / X.shape[1])
+            result.history.append(sums.total(squares, weight) / cells.total_weight / X.shape[1])
+            result.passes.append(Pass(len(X), result.history[-1], moved, time.perf_counter() - start))
             if _settled(result.history, moved, tol):
                 if not relaxed:
                     result.converged = True
@@ -175,8 +201,19 @@ def lloyd(
                 relaxed = False
             step = _step(i, max_iter, relaxation) if relaxed else 1.0
             result.codebook = cells.step_to_means(result.codebook, step)
-            result.repaired += repair(X, result, labels[:, 0], squares[:, 0], weight, eligible)
+            result.repaired += repair(X, result, labels, squares, weight, eligible)
     return result
+
+
+def exactly(X: F32) -> Assign:
+    """The exact assignment of rows `X` (n, d)."""
+
+    def assign(codebook: F32, progress: Any = None) -> tuple[I32, F64]:
+        labels, squares = nearest(X, pack([codebook]), 2 * codebook.size, distances=True, progress=progress)
+        assert squares is not None
+        return labels[:, 0], squares[:, 0]
+
+    return assign
 
 
 def _settled(history: list[float], moved: int, tol: float) -> bool:
