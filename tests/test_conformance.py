@@ -29,6 +29,7 @@ QUANTIZERS: list[Quantizer] = [
     cw.Pipeline([cw.KLT()], cw.ScalarQuantizer(2, levels="lloyd-max")),
     cw.Pipeline([cw.KLT(6), cw.Rotation()], cw.ProductQuantizer(3, bits=6)),
     cw.Pipeline([cw.KLT()], cw.TrellisQuantizer(2.0, allocation="waterfill")),
+    cw.Pipeline([cw.OPQ(5, bits=4)], cw.ProductQuantizer(5, bits=4)),
 ]
 
 

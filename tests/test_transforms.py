@@ -21,13 +21,14 @@ MAKE: dict[str, Callable[[], Any]] = {
     "Rotation": lambda: cw.Rotation(seed=5),
     "KLT": cw.KLT,
     "KLT(d_out=7)": lambda: cw.KLT(7, shrinkage=0.1, seed=2),
+    "OPQ": lambda: cw.OPQ(6, bits=3),
 }
 all_transforms = pytest.mark.parametrize("make", MAKE.values(), ids=MAKE)
 
 
 def test_all_registered_transforms_are_covered() -> None:
     known = {type(make()) for make in MAKE.values()}
-    registered = {registry.lookup(id) for id in ("center", "normalize", "rotation", "klt")}
+    registered = {registry.lookup(id) for id in ("center", "normalize", "rotation", "klt", "opq")}
     assert known == registered
     assert all(issubclass(t, Transform) for t in known)
 
@@ -110,8 +111,8 @@ def test_inverse_is_affine_and_project_is_its_linear_part(make: Callable[[], Tra
 
 @all_transforms
 def test_rows_of_weight_zero_do_not_count(make: Callable[[], Transform]) -> None:
-    if make().id == "klt":
-        make = lambda: cw.KLT(shrinkage=0.05)  # noqa: E731 - folds go by row number
+    if make().id in ("klt", "opq"):
+        make = lambda: cw.KLT(shrinkage=0.05)  # noqa: E731 - folds and held-out rows go by row number
     weight = np.ones(len(X))
     weight[::3] = 0
     spoiled = X.copy()
@@ -122,12 +123,12 @@ def test_rows_of_weight_zero_do_not_count(make: Callable[[], Transform]) -> None
 
 @all_transforms
 def test_order_of_training_rows_does_not_matter(make: Callable[[], Transform]) -> None:
-    if make().id == "klt":
-        make = lambda: cw.KLT(shrinkage=0.05)  # noqa: E731 - folds go by row number
+    if make().id in ("klt", "opq"):
+        make = lambda: cw.KLT(shrinkage=0.05)  # noqa: E731 - folds and held-out rows go by row number
     assert make().fit(X) == make().fit(X[RNG.permutation(len(X))]) == make().fit([X[:50], X[50:]])
 
 
-@pytest.mark.parametrize("make", [cw.Center, cw.KLT])
+@pytest.mark.parametrize("make", [cw.Center, cw.KLT, lambda: cw.OPQ(2, bits=2)])
 def test_an_offset_of_1e9_in_float64_costs_nothing(make: Callable[[], Transform]) -> None:
     small = RNG.standard_normal((500, 6))
     far = small + 1e9
@@ -165,7 +166,7 @@ def test_normalize_names_the_first_row_without_a_direction() -> None:
         cw.Normalize().fit(X).transform(np.concatenate([X[:150], spoiled[150:]]).astype(np.float64))
 
 
-@pytest.mark.parametrize("make", [cw.Center, cw.Normalize, cw.Rotation, cw.KLT])
+@pytest.mark.parametrize("make", [cw.Center, cw.Normalize, cw.Rotation, cw.KLT, lambda: cw.OPQ(4)])
 def test_numbers_beyond_float32_are_named(make: Callable[[], Transform]) -> None:
     huge = X.astype(np.float64)
     huge[3, 2] = 1e200

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from codeword.transforms.center import Center as Center
     from codeword.transforms.klt import KLT as KLT
     from codeword.transforms.normalize import Normalize as Normalize
+    from codeword.transforms.opq import OPQ as OPQ
     from codeword.transforms.rotation import Rotation as Rotation
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ _HOME = {
     "FormatError": "errors",
     "Index": "search.index",
     "KLT": "transforms.klt",
+    "OPQ": "transforms.opq",
     "Normalize": "transforms.normalize",
     "NotFittedError": "errors",
     "Pipeline": "pipeline",

@@ -23,6 +23,7 @@ _MODULES = {
     "normalize": "codeword.transforms.normalize",
     "rotation": "codeword.transforms.rotation",
     "klt": "codeword.transforms.klt",
+    "opq": "codeword.transforms.opq",
 }
 C = TypeVar("C", bound=type)
 

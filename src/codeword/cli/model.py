@@ -72,7 +72,7 @@ def fit(
             "-t",
             metavar="NAME",
             autocompletion=_transform_names,
-            help="center, normalize, rotation, klt; in order. Parameters: klt:d_out=64.",
+            help="center, normalize, rotation, klt, opq; in order. Parameters: klt:d_out=64, opq:m=48.",
         ),
     ] = None,
     param: Annotated[

@@ -7,22 +7,15 @@ Source: Jégou, Douze & Schmid 2011, "Product quantization for nearest neighbor 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword import checks, codes, registry, runtime
+from codeword import checks, codes, registry
 from codeword.base import F32, U8, Quantizer, State, array
-from codeword.training import kmeans
+from codeword.training import kmeans, pieces
 from codeword.training.nearest import nearest, pack
-
-LARGEST_M = 1 << 16
-# Narrow pieces are densely covered with codewords and bear longer steps: the distortion that 25 plain passes reach after 8 passes
-# over a quarter of the rows and 8 over all, against 0.3 % more with steps from 2 (bench/relaxation.py).
-_NARROW = 32
-_NARROW_RELAXATION = 2.6
 
 
 @registry.register("product")
@@ -90,27 +83,12 @@ class ProductQuantizer(Quantizer):
 
     def _bits(self) -> NDArray[np.uint8]:
         self._k()
-        return np.full(checks.integer(self.m, "m", 1, LARGEST_M), self.bits, np.uint8)
-
-    def _pieces(self, d: int) -> list[tuple[int, int]]:
-        """Column ranges (start, stop) of the m pieces of a row of width d."""
-        m = checks.integer(self.m, "m", 1, LARGEST_M)
-        if m > d:
-            raise ValueError(f"m: expected at most d = {d} pieces, got {m}")
-        widths = [d // m + (i < d % m) for i in range(m)]
-        ends = np.cumsum(widths)
-        return [(int(end) - width, int(end)) for end, width in zip(ends, widths, strict=True)]
+        return np.full(checks.integer(self.m, "m", 1, pieces.LARGEST_M), self.bits, np.uint8)
 
     def _fit(self, X: F32, weight: F32 | None) -> None:
-        k, pieces = self._k(), self._pieces(X.shape[1])
+        k, cut = self._k(), pieces.cut(X.shape[1], self.m)
         settings = kmeans.Settings.checked(k, self.seeding, self.max_iter, self.tol, self.seed, self.trim, k)
-        if pieces[0][1] <= _NARROW:
-            settings = replace(settings, relaxation=_NARROW_RELAXATION)
-        self.training_ = []
-        with runtime.Progress("ProductQuantizer.fit", len(pieces), "pieces") as progress:
-            for start, stop in pieces:
-                self.training_.append(kmeans.train(np.ascontiguousarray(X[:, start:stop]), settings, weight))
-                progress.advance(1)
+        self.training_ = pieces.train(X, cut, settings, weight, "ProductQuantizer.fit")
         self._set([t.codebook for t in self.training_])
 
     def _set(self, codebooks: list[F32]) -> None:
@@ -139,4 +117,4 @@ class ProductQuantizer(Quantizer):
     def _load(self, state: State) -> None:
         assert self.d is not None
         whole = array(state, "codebooks", np.float32, (self._k(), self.d))
-        self._set([np.ascontiguousarray(whole[:, start:stop]) for start, stop in self._pieces(self.d)])
+        self._set([np.ascontiguousarray(whole[:, start:stop]) for start, stop in pieces.cut(self.d, self.m)])

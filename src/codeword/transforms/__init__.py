@@ -3,4 +3,5 @@
 from codeword.transforms.center import Center as Center
 from codeword.transforms.klt import KLT as KLT
 from codeword.transforms.normalize import Normalize as Normalize
+from codeword.transforms.opq import OPQ as OPQ
 from codeword.transforms.rotation import Rotation as Rotation

@@ -175,10 +175,13 @@ def principal_axes(covariance: F64) -> tuple[F64, F64]:
            [1., 0.]]))
     """
     values, vectors = shrinking.eigen(covariance)
-    axes = np.ascontiguousarray(vectors.T[::-1])
+    return np.maximum(values[::-1], 0.0), with_fixed_signs(np.ascontiguousarray(vectors.T[::-1]))
+
+
+def with_fixed_signs(axes: NDArray[Any]) -> NDArray[Any]:
+    """Axes (k, d), one a row, turned so that the component of largest magnitude (the first of them) is positive."""
     largest = np.take_along_axis(axes, np.argmax(np.abs(axes), axis=1)[:, None], axis=1)
-    axes *= np.where(largest < 0, -1.0, 1.0)
-    return np.maximum(values[::-1], 0.0), axes
+    return np.where(largest < 0, -axes, axes)
 
 
 def _fold_moments(X: NDArray[Any], weight: F32 | None, seed: int) -> list[Moments]:

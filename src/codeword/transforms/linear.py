@@ -15,10 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.training.moments import ExactSum
+
 F64 = NDArray[np.float64]
 _ROW_BITS = 24
 _MATRIX_BITS = 53 - _ROW_BITS  # bound of the sum of magnitudes of one column of the integer matrix
 _BLOCK_ELEMENTS = 1 << 20
+# Sums of products of two rows' entries: 20 + 20 bits for a product and 13 for a chunk of rows are the 53 of a double.
+_ENTRY_BITS, _CHUNK_ROWS = 20, 1 << 13
 
 
 class ExactProduct:
@@ -57,3 +61,20 @@ class ExactProduct:
 def block_rows(d: int) -> int:
     """Rows of width d to multiply at once: enough for a BLAS to be fast, few enough to stay small in memory."""
     return max(64, _BLOCK_ELEMENTS // d)
+
+
+def cross_products(A: NDArray[Any], B: NDArray[Any]) -> F64:
+    """``A' B`` (p, q) for rows `A` (n, p) and `B` (n, q), entries rounded to 20 bits of their column's largest, sums exact.
+
+    Examples
+    --------
+    >>> cross_products(np.array([[1.0], [2.0]]), np.array([[0.5, 1.0], [0.0, 1.0]]))
+    array([[0.5, 3. ]])
+    """
+    exponents = [_ENTRY_BITS - np.frexp(np.abs(M).max(0).astype(np.float64))[1] for M in (A, B)]
+    total = ExactSum((A.shape[1], B.shape[1]))
+    for start in range(0, len(A), _CHUNK_ROWS):
+        parts = (M[start : start + _CHUNK_ROWS].astype(np.float64) for M in (A, B))
+        left, right = (np.rint(np.ldexp(part, e)) for part, e in zip(parts, exponents, strict=True))
+        total.add(left.T @ right)
+    return np.asarray(np.ldexp(total.float64(), -np.add.outer(*exponents)))
