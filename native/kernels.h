@@ -31,7 +31,7 @@ struct AssignFilter {
 
 // The int16 filter's: all rows and codewords on one grid.
 struct AssignFilterS16 {
-  int32_t *panels, *offsets;
+  int32_t *panels, *offsets, *pairs;  // pairs: as panels, codeword by codeword
   float *centre, scale;
   float base, per_norm;
 };

@@ -21,9 +21,9 @@ I32 = NDArray[np.int32]
 # change of filters, a panel larger than L1 (384), an odd one (1000), a codebook of a few panels a chunk (3072).
 DIMENSIONS = [*range(1, 34), 63, 64, 65, 127, 384, 784, 1000, 3072]
 # One vector, both sides of one, of the widths of a panel, of a byte, of a chunk; several chunks.
-CODEWORDS = [1, 2, 15, 16, 17, 33, 63, 65, 255, 256, 257, 1024, 1025, 5000]
+CODEWORDS = [1, 2, 15, 16, 17, 33, 63, 65, 255, 256, 257, 1024, 1025, 4096, 4097, 5000]
 SHAPES = [(d, k) for d in DIMENSIONS for k in CODEWORDS if d * k < 1 << 20 or k in (2, 257, 1025)]
-ROWS = 53  # more than a block of 48; a last tile with too few rows to share
+ROWS = 53  # more than a block of 48, less than one of 64; a last tile with too few rows to share
 
 
 def assign(x: F32, *codebooks: F32) -> I32:
@@ -254,7 +254,7 @@ def test_outlying_codewords_are_compared_with_the_others(isa: str, d: int, far_f
     np.testing.assert_array_equal(distances[:, 0], reference.lane_sqdist(x, codebook[labels[:, 0]]))
 
 
-@pytest.mark.parametrize("n", [*range(14), 47, 48, 49, 1535, 1536, 1537, 3100])
+@pytest.mark.parametrize("n", [*range(14), 47, 48, 49, 63, 64, 65, 129, 1535, 1536, 1537, 3100])
 def test_any_number_of_rows(isa: str, n: int) -> None:
     rng = np.random.default_rng(n)
     x, codebook = normal(rng, n, 5), normal(rng, 40, 5)

@@ -24,6 +24,7 @@ int64_t assign_prepare(AssignCodebook& book, void* storage) {
   if (book.has_s16) {
     book.s16.panels = carver.take<int32_t>(padded * FilterS16::pairs(d));
     book.s16.offsets = carver.take<int32_t>(padded);
+    if (is_narrow(d, k)) book.s16.pairs = carver.take<int32_t>(padded * FilterS16::pairs(d));
     book.s16.centre = carver.take<float>(round_up(d, kLanes));
   }
   book.has_s8 = !book.has_s16 && d <= kMostBytesDimensions;
@@ -49,11 +50,6 @@ constexpr int64_t kFetchedDimensions = 192;
 
 // A filter that fails half of its first rows gets no more of them.
 constexpr int64_t kTrialRows = 2 * kBlockRows;
-
-inline int64_t pass_on(int32_t* pending, int64_t left, int64_t begin, int64_t n, bool all) {
-  for (int64_t j = begin; j < n; ++j) pending[left++] = all ? static_cast<int32_t>(j) : pending[j];
-  return left;
-}
 
 // Sends the n rows listed in `pending` (rows 0 .. n - 1 when `all`) through a filter; leaves in `pending` those that it
 // did not label, and returns how many.
@@ -101,6 +97,10 @@ inline void find_nearest(const AssignCodebook& book, const AssignScratch& scratc
   int64_t left = n;
   bool all = true;
 #if CODEWORD_VNNI
+  if (book.has_s16 && is_narrow(book.d, book.k)) {
+    left = filter_narrow_rows(book, scratch, rows, left);
+    all = false;
+  }
   if (book.has_s16) {
     left = filter_rows(book, FilterS16(book, scratch), scratch, rows, scratch.pending, left, all);
     all = false;

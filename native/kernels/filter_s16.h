@@ -73,11 +73,13 @@ inline double square_s16(const AssignCodebook& book, int64_t c) {
 inline double pack_codeword_s16(AssignCodebook& book, int64_t c) {
   const int64_t n = FilterS16::pairs(book.d), width = book.panel_vectors * kLanes;
   int16_t* column = reinterpret_cast<int16_t*>(book.s16.panels + c / width * n * width + c % width);
+  int16_t* row = book.s16.pairs ? reinterpret_cast<int16_t*>(book.s16.pairs + c * n) : nullptr;
   double loss = 0;
   for (int64_t i = 0; i < 2 * n; ++i) {
     const double value = i < book.d ? on_grid(book, c, i) : 0;
     const int32_t rounded = static_cast<int32_t>(value + (value < 0 ? -0.5 : 0.5));
     column[i / 2 * width * 2 + i % 2] = static_cast<int16_t>(-rounded);
+    if (row) row[i] = static_cast<int16_t>(-rounded);
     loss += (value - rounded) * (value - rounded);
   }
   book.s16.offsets[c] = static_cast<int32_t>(square_s16(book, c) / 2 + 0.5);
@@ -114,7 +116,10 @@ inline void pack_s16(AssignCodebook& book, const CodebookShape& shape) {
   for (int64_t c = 0; c < book.k; ++c) loss = max_of(loss, pack_codeword_s16(book, c));
   for (int64_t c = book.k; c < round_up(book.k, width); ++c) {
     int32_t* column = book.s16.panels + c / width * FilterS16::pairs(d) * width + c % width;
-    for (int64_t i = 0; i < FilterS16::pairs(d); ++i) column[i * width] = 0;
+    for (int64_t i = 0; i < FilterS16::pairs(d); ++i) {
+      column[i * width] = 0;
+      if (book.s16.pairs) book.s16.pairs[c * FilterS16::pairs(d) + i] = 0;
+    }
     book.s16.offsets[c] = VectorOf<int32_t>::kMost;
   }
   bound_s16(book, shape, grid, largest, sqrt_of(loss) * (1 + 0x1p-30));

@@ -4,10 +4,26 @@
 // An odd number of cache lines, so that the rows of a tile do not meet in one cache set.
 inline int64_t assign_row_stride(int64_t d) { return 16 * ((d + 15) / 16 | 1); }
 
+#if CODEWORD_VNNI
+constexpr int64_t kNarrowRows = 64;
+constexpr int64_t kMostNarrowPairs = 8;
+
+// A block of rows as narrow_s16.h sees them, and what it finds.
+struct NarrowRows {
+  alignas(64) int32_t pairs[kMostNarrowPairs * kNarrowRows];      // [pair][row]
+  alignas(64) int32_t rows[kMostNarrowPairs * kNarrowRows + 16];  // [row][pair]
+  alignas(64) int32_t best[kNarrowRows], limit[kNarrowRows];      // the best group in the low bits; min A + 2E
+  uint64_t left;                                                  // bit r: this filter does not decide row r
+};
+#endif
+
 struct AssignScratch {
   float* rows;
   void *scores, *groups, *candidates;
   int32_t *found, *pending;
+#if CODEWORD_VNNI
+  NarrowRows* narrow;
+#endif
 };
 
 inline int64_t carve_scratch(const AssignCodebook& book, void* memory, AssignScratch& scratch) {
@@ -19,7 +35,16 @@ inline int64_t carve_scratch(const AssignCodebook& book, void* memory, AssignScr
   scratch.candidates = carver.take<Candidates<float>>(kBlockRows);
   scratch.found = carver.take<int32_t>(kBatchRows);
   scratch.pending = carver.take<int32_t>(kBatchRows);
+#if CODEWORD_VNNI
+  scratch.narrow = carver.take<NarrowRows>(book.d <= 2 * kMostNarrowPairs);
+#endif
   return carver.used;
+}
+
+// Rows begin .. n - 1 go on to the next filter with the `left` that do already.
+inline int64_t pass_on(int32_t* pending, int64_t left, int64_t begin, int64_t n, bool all) {
+  for (int64_t j = begin; j < n; ++j) pending[left++] = all ? static_cast<int32_t>(j) : pending[j];
+  return left;
 }
 
 // Fetches the rows of the next block into the L2 cache, a few lines at a time while this block is scored: loading a

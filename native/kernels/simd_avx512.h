@@ -56,7 +56,13 @@ CODEWORD_INLINE int32_t lane_min(I32 a) { return _mm512_reduce_min_epi32(a.v); }
 CODEWORD_INLINE F32 to_float(I32 a) { return {_mm512_cvtepi32_ps(a.v)}; }
 CODEWORD_INLINE I32 to_int(F32 a) { return {_mm512_cvtps_epi32(a.v)}; }  // nearest, ties to even
 
+CODEWORD_INLINE F32 sqrt(F32 a) { return {_mm512_sqrt_ps(a.v)}; }
+
 #if CODEWORD_VNNI
+// The bits of `low` where `mask` has ones, those of `a` elsewhere.
+CODEWORD_INLINE I32 with_low_bits(I32 a, I32 mask, I32 low) {
+  return {_mm512_ternarylogic_epi32(a.v, mask.v, low.v, 0xB8)};
+}
 // acc[l] + the dot product of the l-th group of four bytes (a unsigned, b signed), or of two int16.
 // As assembly where possible: g++ 12 copies and spills the accumulators of a tile around the intrinsic.
 #if defined(_MSC_VER) && !defined(__clang__)

@@ -30,6 +30,7 @@ namespace {
 #include "filter_s16.h"
 #include "filter_s8.h"
 #include "block.h"
+#include "narrow_s16.h"
 #include "words.h"
 #include "trellis_bytes.h"
 #include "trellis_step.h"
