@@ -14,8 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 import codeword as cw
 from codeword import _native
 from codeword.exact import exact_search
-from codeword.search.estimator import Estimator, linear_levels, log_levels, worthwhile
+from codeword.search.estimator import Estimator, worthwhile
 from codeword.testing import distances
+from codeword.training.side_levels import linear_levels, log_levels
 from data import load
 
 METRICS = ["l2", "ip", "cosine"]

@@ -24,7 +24,6 @@ and cosines is ours: on SIFT with 32-byte product codes recall@10 by inner produ
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -36,15 +35,13 @@ from codeword.errors import FormatError
 from codeword.lanes import lane_dot
 from codeword.training.levels import thresholds
 from codeword.training.moments import ColumnMoments
+from codeword.training.side_levels import linear_levels, log_levels
 
 F64 = NDArray[np.float64]
 SIDE_BYTES = 2
 _STREAM = 0x4557
 _TRAINING_ROWS = 1 << 14
 _LARGEST_GAIN = 20.0
-# Levels on each side beyond the training rows, for rows unlike them: a 64th of their span away, then ever further, to 100 spans.
-_GUARDS = np.multiply.accumulate(np.array([1 / 64, *[3.5] * 7]))
-_OUTLIERS = 2000  # one training row in so many may lie among the guards
 _WIDTHS = np.full(SIDE_BYTES, 8, np.uint8)
 
 
@@ -180,37 +177,6 @@ def _gains(sums: F64) -> F64:
 def _average(values: F64) -> float:
     """Mean in the order of the rows: the same on every machine; never 0."""
     return max(float(np.add.accumulate(values)[-1]) / len(values), 1e-30)
-
-
-def _ends(values: F64) -> tuple[float, float]:
-    """Smallest and largest value but for outliers."""
-    ordered = np.sort(values)
-    skip = len(ordered) // _OUTLIERS
-    return float(ordered[skip]), float(ordered[len(ordered) - 1 - skip])
-
-
-def linear_levels(values: F64) -> F32:
-    """256 levels, rising: evenly spaced over the values, ever wider beyond them."""
-    low, high = _ends(values)
-    span = max(high - low, 1e-6 * max(abs(low), abs(high)), 1e-30)
-    return _spread(low, span, 256).astype(np.float32)
-
-
-def log_levels(values: F64) -> F32:
-    """Level 0 for zero, then 255 rising ones: evenly spaced on a log scale over the values above 0, ever wider beyond them.
-
-    Logarithms and powers are taken in decimal arithmetic, which rounds alike everywhere; those of a C library do not.
-    """
-    positive = values[values > 0]
-    low, high = (float(Decimal(end).ln()) for end in _ends(positive)) if len(positive) else (-10.0, 10.0)
-    exponents = np.clip(_spread(low, max(high - low, 1e-2), 255), -44.0, 44.0)  # within float32, squares too
-    return np.array([0.0, *(float(Decimal(float(e)).exp()) for e in exponents)], np.float32)
-
-
-def _spread(low: float, span: float, count: int) -> F64:
-    """`count` numbers, rising, evenly spaced from `low` to ``low + span`` but for the guards on either side."""
-    inside = low + span * np.linspace(0, 1, count - 2 * len(_GUARDS))
-    return np.concatenate([(low - span * _GUARDS)[::-1], inside, low + span + span * _GUARDS])
 
 
 def worthwhile(estimator: Estimator, X: F32) -> bool:
