@@ -1,4 +1,4 @@
-// Codebooks, accumulate.
+// Codebooks, accumulate, add_to_total.
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
 
@@ -11,6 +11,7 @@
 #include "bind.h"
 #include "core/accumulate.h"
 #include "core/codebooks.h"
+#include "core/total.h"
 
 namespace codeword {
 namespace {
@@ -91,6 +92,16 @@ void accumulate_rows(const Rows<const float>& x, const Vector<const int32_t>& la
   accumulate(job);
 }
 
+void add_values(const Vector<const double>& values, const std::optional<Vector<const float>>& weights,
+                const Vector<int64_t>& digits) {
+  const auto n = static_cast<int64_t>(values.shape(0));
+  if (weights) expect(static_cast<int64_t>(weights->shape(0)) == n, "weights: expected one a value");
+  expect(static_cast<int64_t>(digits.shape(0)) == kTotalDigits,
+         "digits: expected " + std::to_string(kTotalDigits) + " of them");
+  nb::gil_scoped_release release;
+  add_to_total(values.data(), weights ? weights->data() : nullptr, n, digits.data());
+}
+
 }  // namespace
 
 void bind_codebooks(nb::module_& m) {
@@ -107,6 +118,10 @@ void bind_codebooks(nb::module_& m) {
         "old_labels"_a.noconvert() = nb::none(),
         "sums[label] += round(x * weight * 2**exponents), counts[label] += round(weight * 2**weight_exponent), in\n"
         "int64; without weights counts grow by 1. Given old labels, rows whose label changed move, others stay.");
+  m.attr("TOTAL_DIGITS") = kTotalDigits;
+  m.def("add_to_total", &add_values, "values"_a.noconvert(), "weights"_a.noconvert().none(), "digits"_a.noconvert(),
+        "Add values * weights, finite float64 of at least 0, exactly: digit i of `digits` (TOTAL_DIGITS) int64 counts\n"
+        "2**(32 * i - 1074) and is left from 0 to 2**32 - 1. Without weights each counts 1.");
 }
 
 }  // namespace codeword

@@ -1,5 +1,7 @@
 """k-means: monotone, exact, robust seeding, repair, weights."""
 
+import math
+from functools import reduce
 from itertools import pairwise
 
 import numpy as np
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 import codeword as cw
 from codeword.training import kmeans, seeding
-from codeword.training.sums import grid, total
+from codeword.training.sums import Total, grid
 
 rng = np.random.default_rng(4)
 BLOBS = rng.permutation(np.repeat(rng.normal(size=(40, 6)) * 5, 50, axis=0) + rng.normal(size=(2000, 6))).astype(np.float32)
@@ -154,9 +156,9 @@ def test_partial_fit_with_too_few_rows_is_not_fitted_yet() -> None:
 def test_totals_do_not_depend_on_order(values: list[float], random) -> None:  # type: ignore[no-untyped-def]
     shuffled = list(values)
     random.shuffle(shuffled)
-    a = total(np.array(values))
-    assert a == total(np.array(shuffled))
-    assert a == pytest.approx(float(np.sum(values)), rel=1e-9, abs=0)
+    total = Total().add(np.array(values))
+    assert total == Total().add(np.array(shuffled)) == reduce(Total.plus, map(Total, values))
+    assert float(total) == math.fsum(values)
 
 
 def test_the_grid_leaves_room_for_every_row() -> None:

@@ -67,6 +67,14 @@ def accumulate(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), dev
     int64; without weights counts grow by 1. Given old labels, rows whose label changed move, others stay.
     """
 
+TOTAL_DIGITS: int = 68
+
+def add_to_total(values: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, digits: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu')]) -> None:
+    """
+    Add values * weights, finite float64 of at least 0, exactly: digit i of `digits` (TOTAL_DIGITS) int64 counts
+    2**(32 * i - 1074) and is left from 0 to 2**32 - 1. Without weights each counts 1.
+    """
+
 def hadamard(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]) -> None:
     """
     Walsh-Hadamard transform of the rows of a (n, 2^p) float32 array, in place, unnormalised.

@@ -1,34 +1,34 @@
-"""Lloyd's algorithm, over-relaxed, with exact statistics, empty-cell repair and weights.
+"""Training a codebook: outliers are left out, a first codebook is drawn, Lloyd's passes improve it on nested parts of the rows.
 
-Each pass assigns every row (exactly: see `nearest`), then moves each codeword towards the weighted mean of its rows. Sums are
-integers (`sums`), so passes after the first only touch rows that changed cell, and the codebook is the same for any threads and
-blocks. A codeword goes `step` times the way to its mean, with a step near 2 at first that shrinks to 1: twelve such passes reach
-what 25 plain ones do, and 25 end up to 0.9 % lower, since the large steps leave shallow minima (`python bench/relaxation.py`).
-Source: Lloyd 1957/1982; Linde, Buzo & Gray 1980; Lee, Baek & Sung 1997, "A modified k-means algorithm for vector quantizer design".
+    rows (n, d) --trim--> parts, rising to all rows --seed on the smallest--> codebook (k, d) --lloyd on each part--> Training
+
+Source: Linde, Buzo & Gray 1980 (splitting); see `codeword.training.lloyd` and `codeword.training.seeding` for the rest.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword import _native, checks, keys, runtime
+from codeword import checks, keys
 from codeword.training import seeding, sums
+from codeword.training.lloyd import RELAXATION
+from codeword.training.lloyd import Assign as Assign
+from codeword.training.lloyd import Cells as Cells
+from codeword.training.lloyd import Pass as Pass
+from codeword.training.lloyd import Training as Training
+from codeword.training.lloyd import exactly as exactly
+from codeword.training.lloyd import lloyd as lloyd
 from codeword.training.nearest import nearest, pack
+from codeword.training.statistics import Plan, Survey
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
-# From a codebook (k, d) and a progress to the cell of each row (n,) int32 and its squared distance (n,) float64.
-Assign = Callable[[F32, Any], tuple[I32, F64]]
 SEEDINGS = ("kmeans++", "random", "lbg")
-RELAXATION = 2.0
 # The first codebook is drawn from this many rows a codeword: from 8 up the distortion in the end does not depend on it.
 _SEED_ROWS = 16
 _PART_ROWS = 32
@@ -64,43 +64,6 @@ class Settings:
         )
 
 
-class Pass(NamedTuple):
-    """One pass of a level of training."""
-
-    rows: int
-    """Rows of the level."""
-    distortion: float
-    """Of the codebook that the pass began with."""
-    moved: int
-    """Rows that changed cell; all of them in the first pass of a level."""
-    seconds: float
-    """Wall clock."""
-
-
-@dataclass
-class Training:
-    """What a training run did."""
-
-    codebook: F32
-    """(k, d) float32."""
-    counts: F64
-    """(k,) weight of the rows in each cell at the last assignment."""
-    history: list[float] = field(default_factory=list)
-    """Distortion (mean squared error per row and dimension) of the codebook that each pass began with."""
-    not_seeded: int = 0
-    """Rows that could not become codewords because they are among the farthest out."""
-    trimmed: int = 0
-    """Outliers that were left out altogether."""
-    repaired: int = 0
-    """Empty cells that were given a far row of a crowded cell."""
-    levels: list[tuple[int, int]] = field(default_factory=list)
-    """Rows and passes of each level of training: nested parts of the rows, then all of them. `history` is the last level's."""
-    passes: list[Pass] = field(default_factory=list)
-    """Every pass of every level."""
-    converged: bool = False
-    """Whether the last relative improvement was at most `tol` (or no row moved)."""
-
-
 def train(X: F32, settings: Settings, weight: F32 | None = None, label: str = "k-means") -> Training:
     """Learn a codebook from rows `X` (n, d), n at least k.
 
@@ -112,18 +75,20 @@ def train(X: F32, settings: Settings, weight: F32 | None = None, label: str = "k
     n = len(X) if weight is None else int((weight > 0).sum())
     if n < settings.k:
         raise ValueError(f"X: expected at least k = {settings.k} rows{'' if weight is None else ' of weight above 0'}, got {n}")
+    rows = len(X)
     eligible, outlier = seeding.split_rows(X, weight, settings.seed)
     trimmed = int(outlier.sum()) if settings.trim and n - outlier.sum() >= settings.k else 0
     if trimmed or n < len(X):
         kept = ~outlier if trimmed else np.ones(len(X), np.bool_)
         kept &= True if weight is None else weight > 0
         X, eligible, weight = X[kept], eligible[kept], None if weight is None else weight[kept]
-    result = _widening(X, settings, weight, eligible, label)
+    plan = replace(Plan.of(Survey.of(X, weight)), n=rows)
+    result = _widening(X, settings, weight, eligible, label, plan)
     result.not_seeded, result.trimmed = n - int(eligible.sum()), trimmed
     return result
 
 
-def _widening(X: F32, settings: Settings, weight: F32 | None, eligible: NDArray[np.bool_], label: str) -> Training:
+def _widening(X: F32, settings: Settings, weight: F32 | None, eligible: NDArray[np.bool_], label: str, plan: Plan) -> Training:
     """Seed and improve on nested parts of the rows, then on all of them: half the passes each, where there are parts.
 
     A codebook of a part with some dozens of rows a codeword is close to that of the whole and far cheaper; the passes over all rows
@@ -136,12 +101,12 @@ def _widening(X: F32, settings: Settings, weight: F32 | None, eligible: NDArray[
         rows = slice(None) if size >= len(X) else keys.sample(settings.seed, _PART_STREAM, len(X), size)
         return X[rows], None if weight is None else weight[rows], eligible[rows]
 
-    codebook = first_codebook(*part(_SEED_ROWS * settings.k), settings)
+    codebook = first_codebook(*part(_SEED_ROWS * settings.k), settings, plan)
     levels: list[tuple[int, int]] = []
     done: list[Pass] = []
     for size in sizes:
         some, mass, inside = part(size)
-        result = lloyd(some, codebook, mass, passes, settings.tol, inside, label, settings.relaxation)
+        result = lloyd(some, codebook, mass, passes, settings.tol, inside, label, settings.relaxation, plan=plan)
         codebook = result.codebook
         levels.append((size, len(result.history)))
         done += result.passes
@@ -157,145 +122,18 @@ def part_sizes(n: int, settings: Settings) -> list[int]:
     return sizes
 
 
-def first_codebook(X: F32, weight: F32 | None, eligible: NDArray[np.bool_], settings: Settings) -> F32:
+def first_codebook(X: F32, weight: F32 | None, eligible: NDArray[np.bool_], settings: Settings, plan: Plan | None = None) -> F32:
     """The codebook (k, d) that Lloyd's passes start from."""
     if settings.seeding == "random":
         return seeding.random_rows(X, settings.k, weight, eligible, settings.seed)
     if settings.seeding == "lbg":
-        return split(X, settings.k, weight, eligible)
+        return split(X, settings.k, weight, eligible, plan)
     return seeding.kmeans_plus_plus(X, settings.k, weight, eligible, settings.seed)
 
 
-def lloyd(
-    X: F32,
-    codebook: F32,
-    weight: F32 | None,
-    max_iter: int,
-    tol: float,
-    eligible: NDArray[np.bool_],
-    label: str = "k-means",
-    relaxation: float = RELAXATION,
-    assign: Assign | None = None,
-) -> Training:
-    """Improve a codebook (k, d) by at most `max_iter` passes over `X` (n, d); `relaxation` 1 is plain Lloyd.
-
-    `assign` finds the cells, exactly unless given. It ends early when a plain pass moves no row or improves by at most the share `tol`; an over-relaxed pass that does so is the
-    last one of its kind.
-    """
-    cells = Cells(X, len(codebook), weight)
-    result = Training(codebook, cells.counts())
-    assign = assign or exactly(X)
-    relaxed = relaxation > 1
-    with runtime.Progress(label, max(1, max_iter) * len(X)) as progress:
-        for i in range(max_iter):
-            start = time.perf_counter()
-            labels, squares = assign(result.codebook, progress)
-            moved = cells.move(labels)
-            result.counts = cells.counts()
-            result.history.append(sums.total(squares, weight) / cells.total_weight / X.shape[1])
-            result.passes.append(Pass(len(X), result.history[-1], moved, time.perf_counter() - start))
-            if _settled(result.history, moved, tol):
-                if not relaxed:
-                    result.converged = True
-                    break
-                relaxed = False
-            step = _step(i, max_iter, relaxation) if relaxed else 1.0
-            result.codebook = cells.step_to_means(result.codebook, step)
-            result.repaired += repair(X, result, labels, squares, weight, eligible)
-    return result
-
-
-def exactly(X: F32) -> Assign:
-    """The exact assignment of rows `X` (n, d)."""
-
-    def assign(codebook: F32, progress: Any = None) -> tuple[I32, F64]:
-        labels, squares = nearest(X, pack([codebook]), 2 * codebook.size, distances=True, progress=progress)
-        assert squares is not None
-        return labels[:, 0], squares[:, 0]
-
-    return assign
-
-
-def _settled(history: list[float], moved: int, tol: float) -> bool:
-    if moved == 0 or history[-1] == 0.0:
-        return True
-    return len(history) > 1 and history[-2] - history[-1] <= tol * history[-2]
-
-
-def _step(i: int, max_iter: int, relaxation: float) -> float:
-    """Step of pass `i`: 1 for the first, whose codewords are single rows; then from `relaxation` down to 1 at the last."""
-    return 1.0 if i == 0 else 1.0 + (relaxation - 1.0) * (1.0 - (i / max(1, max_iter - 1)) ** 2)
-
-
-class Cells:
-    """Exact sums and weights of the rows in each cell, kept up to date by the rows that move."""
-
-    def __init__(self, X: F32, k: int, weight: F32 | None) -> None:
-        n, d = X.shape
-        heaviest = 1.0 if weight is None else float(weight.max())
-        self._low, self._high = sums.column_range(X)
-        largest = np.maximum(np.abs(self._low), np.abs(self._high)).astype(np.float64) * heaviest
-        self._X, self._weight = X, weight
-        self._exponents = sums.grid(largest, n)
-        self._weight_exponent = 0 if weight is None else int(sums.grid(np.array([heaviest]), n)[0])
-        self._sums = np.zeros((k, d), np.int64)
-        self._mass = np.zeros(k, np.int64)
-        self._labels: NDArray[np.int32] | None = None
-        self.total_weight = float(n) if weight is None else sums.total(weight.astype(np.float64))
-
-    def move(self, labels: NDArray[np.int32]) -> int:
-        """Put each row in the cell `labels` (n,) says; returns how many changed cell."""
-        labels = np.ascontiguousarray(labels)
-        moved = len(labels) if self._labels is None else int(np.count_nonzero(labels != self._labels))
-        _native.accumulate(
-            self._X, labels, self._exponents, self._weight_exponent, self._sums, self._mass, self._weight, self._labels
-        )
-        self._labels = labels
-        return moved
-
-    def counts(self) -> F64:
-        """Weight in each cell (k,)."""
-        return np.ldexp(self._mass.astype(np.float64), -self._weight_exponent)
-
-    def step_to_means(self, codebook: F32, step: float = 1.0) -> F32:
-        """Move the codewords (k, d) `step` times the way to the means of their rows, within the range of the data.
-
-        An empty cell keeps its codeword. Rounded to float32 once, at the end.
-        """
-        mass = self.counts()
-        full = mass > 0
-        target = np.ldexp(self._sums[full].astype(np.float64), -self._exponents) / mass[full, None]
-        if step != 1.0:
-            start = codebook[full].astype(np.float64)
-            target = np.clip(start + step * (target - start), self._low, self._high)
-        moved = codebook.copy()
-        moved[full] = target.astype(np.float32)
-        return moved
-
-
-def repair(
-    X: F32, result: Training, labels: NDArray[np.int32], squares: F64, weight: F32 | None, eligible: NDArray[np.bool_]
-) -> int:
-    """Move the codewords of empty cells onto rows far from theirs, at most one row from each other cell; returns how many.
-
-    Only rows that are not outliers and lie off their codeword can be taken, so with fewer different rows than codewords the
-    rest stay unused (and are reported as dead).
-    """
-    empty = np.flatnonzero(result.counts == 0)
-    if not len(empty):
-        return 0
-    loss = np.where(eligible, squares if weight is None else squares * weight, 0.0)
-    candidates = np.flatnonzero(loss > 0)
-    order = candidates[np.lexsort((candidates, -loss[candidates]))]
-    _, first_of_cell = np.unique(labels[order], return_index=True)
-    rows = order[np.sort(first_of_cell)][: len(empty)]
-    result.codebook[empty[: len(rows)]] = X[rows]
-    return len(rows)
-
-
-def split(X: F32, k: int, weight: F32 | None, eligible: NDArray[np.bool_]) -> F32:
+def split(X: F32, k: int, weight: F32 | None, eligible: NDArray[np.bool_], plan: Plan | None = None) -> F32:
     """LBG: start from the mean, split the cells of largest distortion in two, improve, until there are k."""
-    codebook = lloyd(X, np.zeros((1, X.shape[1]), np.float32), weight, 1, 0.0, eligible).codebook
+    codebook = lloyd(X, np.zeros((1, X.shape[1]), np.float32), weight, 1, 0.0, eligible, plan=plan).codebook
     while len(codebook) < k:
         labels, squares = nearest(X, pack([codebook]), 2 * codebook.size, distances=True)
         assert squares is not None
@@ -305,7 +143,7 @@ def split(X: F32, k: int, weight: F32 | None, eligible: NDArray[np.bool_]) -> F3
         step = _LBG_STEP * (far - codebook[parents])
         codebook = np.concatenate([codebook, codebook[parents] + step])
         codebook[parents] -= step
-        codebook = lloyd(X, codebook, weight, _LBG_PASSES, 0.0, eligible).codebook
+        codebook = lloyd(X, codebook, weight, _LBG_PASSES, 0.0, eligible, plan=plan).codebook
     return codebook
 
 

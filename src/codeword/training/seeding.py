@@ -11,6 +11,8 @@ D² sampling prefers outliers, so rows far from the centre are not eligible (`sp
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +32,42 @@ _LARGEST_BATCH = 1024
 _FIRST, _DRAW, _ACCEPT, _MEDIAN, _FILL = range(101, 106)
 
 
+@dataclass(frozen=True, eq=False)
+class Fence:
+    """Which rows lie too far out, by their squared distance from the median row."""
+
+    median: F32
+    """(d,)"""
+    near: float
+    """Rows farther than this never become codewords."""
+    far: float = np.inf
+    """Rows farther than this are outliers, left out of the training."""
+
+    @property
+    def trims(self) -> bool:
+        """Whether any row can be an outlier."""
+        return self.far < np.inf
+
+    def squares(self, X: F32) -> F64:
+        """Squared distances (n,) of rows `X` (n, d) from the median row."""
+        return _squares_to(X, self.median[None])
+
+
+def median_row(X: F32) -> F32:
+    """The median of each column (d,) of the rows that `median_sample` names."""
+    return np.median(X, axis=0).astype(np.float32)
+
+
+def median_sample(n: int, seed: int) -> I64:
+    """Numbers of the rows, of n, that the median row is taken of: at most 2,048, by key."""
+    return keys.sample(seed, _MEDIAN, n, _MEDIAN_ROWS)
+
+
+def rows_within(n: int) -> int:
+    """How many of n rows are near: all but `TRIMMED_SHARE` of them."""
+    return max(1, int(np.ceil(n * (1 - TRIMMED_SHARE))))
+
+
 def split_rows(X: F32, weight: F32 | None, seed: int) -> tuple[Bools, Bools]:
     """Which rows (n,) may become codewords, and which are outliers.
 
@@ -38,11 +76,8 @@ def split_rows(X: F32, weight: F32 | None, seed: int) -> tuple[Bools, Bools]:
     The median (per column) is taken over at most 2,048 rows chosen by key; ties at a threshold stay in.
     """
     used = np.ones(len(X), np.bool_) if weight is None else weight > 0
-    median = np.median(X[keys.sample(seed, _MEDIAN, len(X), _MEDIAN_ROWS)], axis=0).astype(np.float32)
-    _, squares = nearest(X, pack([median[None]]), 2 * X.shape[1], distances=True)
-    assert squares is not None
-    far = squares[:, 0]
-    keep = max(1, int(np.ceil(used.sum() * (1 - TRIMMED_SHARE))))
+    far = _squares_to(X, median_row(X[median_sample(len(X), seed)])[None])
+    keep = rows_within(int(used.sum()))
     threshold = np.partition(far[used], keep - 1)[keep - 1]
     return used & (far <= threshold), used & (far > OUTLIER_FACTOR**2 * threshold)
 
