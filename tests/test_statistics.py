@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ WEIGHT = rng.choice([0, 0.25, 1, 3.7], 1200).astype(np.float32)
 def shards(n: int, parts: int, seed: int = 0) -> list[slice]:
     """`parts` ranges that cover n rows, in shuffled order."""
     cuts = [0, *sorted(random.Random(seed).sample(range(1, n), parts - 1)), n]
-    ranges = [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    ranges = [slice(a, b) for a, b in pairwise(cuts)]
     random.Random(seed).shuffle(ranges)
     return ranges
 
@@ -83,7 +84,7 @@ def test_a_hundred_million_coordinates_in_sixteen_shards() -> None:
 def test_merging_is_associative_and_commutative(cuts: list[int], shuffler: random.Random) -> None:
     plan, codebook = Plan.of(Survey.of(ROWS)), ROWS[:6]
     edges = [0, *sorted(cuts), len(ROWS)]
-    parts = [plan.map(codebook, ROWS[a:b], None, a) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    parts = [plan.map(codebook, ROWS[a:b], None, a) for a, b in pairwise(edges)]
     while len(parts) > 1:
         shuffler.shuffle(parts)
         parts = [parts[0].merged(parts[1]), *parts[2:]]
