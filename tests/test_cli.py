@@ -88,6 +88,19 @@ def test_bits_may_be_a_fraction_where_the_quantizer_allows_it(shell: Shell) -> N
     assert "bits: expected an integer" in shell.error("fit X.npy -o a.cw --m 4 --bits 2.5")
 
 
+def test_a_target_chooses_the_quantizer_and_shows_what_it_measured(shell: Shell) -> None:
+    printed = shell("fit X.npy -o a.cw --bytes 4 --report page.html").stdout
+    made = cw.load("a.cw")
+    assert made == cw.auto(X, bytes_per_vector=4) and made.code_size <= 4
+    assert "winner" in printed and "95 %" in printed and "page.html" in printed
+    assert "<svg" in Path("page.html").read_text()
+    facts = shell.json("fit X.npy -o b.cw --min-recall 0.5 --metric cosine --seed 2")
+    assert facts["frontier"]["met"] and facts["frontier"]["winner"]["bytes_per_vector"] == facts["code_size"]
+    assert shell.json("fit X.npy -o c.cw --m 2 --bits 4")["frontier"] is None
+    message = shell.error("fit X.npy -o d.cw --max-distortion 0 --seconds 1 --report far.html")
+    assert "not met; nearest is" in message and Path("far.html").exists() and not Path("d.cw").exists()
+
+
 def test_fit_on_a_sample_depends_on_the_seed_only(shell: Shell) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         facts = shell.json(f"fit X.npy -o {name}.cw --m 2 --bits 4 --sample 100 --seed {seed}")
@@ -259,6 +272,8 @@ def test_a_user_error_exits_with_1_and_says_why(shell: Shell, command: str, mess
         ("fit X.npy -o a.cw --m 4 -t klt:axes=3", "klt has no parameter 'axes'"),
         ("fit X.npy -o a.cw --m 4 --param nonsense", "expected name=value"),
         ("fit X.npy -o a.cw --m 4 --threads 0", "--threads"),
+        ("fit X.npy -o a.cw --m 4 --bytes 4", "a target chooses the quantizer"),
+        ("fit X.npy -o a.cw --m 4 --report page.html", "--bytes, --max-distortion or --min-recall"),
         ("search model.cw X.npy", "say what to search in, either --base or --codes"),
         ("search model.cw X.npy --base X.npy --codes X.npy", "either --base or --codes"),
         ("search model.cw X.npy --codes X.npy --exact", "give --base"),

@@ -10,8 +10,10 @@ Names are imported when they are first used, so that ``import codeword`` costs l
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from codeword.choice.auto import auto as auto
     from codeword.errors import FormatError as FormatError
     from codeword.errors import NotFittedError as NotFittedError
+    from codeword.errors import TargetNotMetError as TargetNotMetError
     from codeword.errors import UnknownQuantizerError as UnknownQuantizerError
     from codeword.io import load as load
     from codeword.io import save as save
@@ -48,9 +50,11 @@ _HOME = {
     "ProductQuantizer": "quantizers.product",
     "Rotation": "transforms.rotation",
     "ScalarQuantizer": "quantizers.scalar",
+    "TargetNotMetError": "errors",
     "TrellisQuantizer": "quantizers.trellis",
     "UnknownQuantizerError": "errors",
     "VectorQuantizer": "quantizers.vector",
+    "auto": "choice.auto",
     "distortion": "metrics",
     "isa": "runtime",
     "load": "io",

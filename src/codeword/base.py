@@ -18,6 +18,7 @@ from codeword import checks, runtime
 from codeword.errors import FormatError, NotFittedError, UnknownQuantizerError
 
 if TYPE_CHECKING:
+    from codeword.choice.frontier import Frontier
     from codeword.metrics import Distortion
 
 F32 = NDArray[np.float32]
@@ -224,6 +225,8 @@ class Quantizer(Component):
     faster than by decoding them.
     """
 
+    frontier: Frontier | None = None
+    """What `codeword.auto` measured before it chose this quantizer; None otherwise."""
     _spread: F32
     _variance: NDArray[np.float64]
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from codeword.choice.frontier import Frontier
+
 
 class NotFittedError(ValueError, AttributeError):
     """A fitted object was needed; call `fit` (or `load`) first."""
@@ -13,3 +18,11 @@ class FormatError(ValueError):
 
 class UnknownQuantizerError(ValueError):
     """No class is registered under the id that a file or a configuration names."""
+
+
+class TargetNotMetError(ValueError):
+    """No candidate of `codeword.auto` has what was asked for; the message names the nearest, `frontier` has all figures."""
+
+    def __init__(self, message: str, frontier: Frontier) -> None:
+        super().__init__(message)
+        self.frontier = frontier

@@ -19,6 +19,7 @@ from codeword import svg, text
 
 if TYPE_CHECKING:
     from codeword.base import Quantizer
+    from codeword.choice.frontier import Frontier, Trial
     from codeword.metrics import Distortion, Usage
 
 _BLOCK_ELEMENTS = 1 << 22
@@ -166,6 +167,70 @@ def quantizer_page(quantizer: Quantizer, X: Any, *, name: str = "the rows") -> s
         paragraph(_TERMS, "soft"),
     ]
     return page(f"Codes of {text.plural(quantizer.code_size, 'byte')} for {name}", parts)
+
+
+def frontier_page(frontier: Frontier, *, name: str = "the rows") -> str:
+    """A report of what `codeword.auto` measured: the winner, distortion and recall by bytes, and every trial in a table.
+
+    Parameters
+    ----------
+    frontier : Frontier
+        Of a quantizer that `codeword.auto` returned, or of its error.
+    name : str
+        What the rows are called in the text.
+
+    Returns
+    -------
+    str
+        A page that needs no other file.
+
+    Examples
+    --------
+    >>> import numpy as np, codeword as cw
+    >>> from codeword import report
+    >>> X = np.random.default_rng(0).normal(size=(1000, 8)).astype("f4")
+    >>> report.frontier_page(cw.auto(X, bytes_per_vector=4).frontier)[:15]
+    '<!doctype html>'
+    """
+    n, r, q = frontier.rows
+    winner = frontier.winner
+    facts = [
+        ("bytes a vector", str(winner.bytes_per_vector)),
+        ("relative distortion", text.digits(winner.distortion)),
+        (f"recall@{frontier.k}", text.digits(winner.recall)),
+        ("model, stored once", text.size(winner.model_bytes)),
+    ]
+    by_name: dict[str, list[Trial]] = {}
+    for trial in frontier.measured:
+        by_name.setdefault(trial.name, []).append(trial)
+    noise = [(known, [(float(t.bytes_per_vector), _decibels(t.distortion)) for t in trials]) for known, trials in by_name.items()]
+    found = [(known, [(float(t.bytes_per_vector), t.recall) for t in trials]) for known, trials in by_name.items()]
+    pictures = [
+        figure(
+            svg.lines(noise, x="bytes a vector", y="signal to noise, dB", log_x=True), "Variance over squared error, held-out rows."
+        ),
+        figure(
+            svg.lines(found, x="bytes a vector", y=f"recall@{frontier.k}", log_x=True, low=0.0, high=1.0),
+            "Of the true nearest, by distances to the reconstructions.",
+        ),
+    ]
+    parts = [
+        paragraph(f"{frontier.target}: {frontier.reason}.", "lead"),
+        cards(facts),
+        heading("What was measured"),
+        figures(pictures),
+        table(frontier.head(), frontier.cells()),
+        paragraph(
+            f"Fitted to {text.count(n)} of {name}; distortion of {text.count(r)} others; recall@{frontier.k} ({frontier.metric}) of "
+            f"{text.count(q)} queries among them. Intervals are 95 %, by bootstrap.",
+            "soft",
+        ),
+    ]
+    return page(f"{winner.name} for {name}", parts)
+
+
+def _decibels(distortion: float) -> float:
+    return float(-10 * np.log10(max(distortion, 1e-12)))
 
 
 def verdict(quantizer: Quantizer, distortion: Distortion, usage: Sequence[Usage]) -> str:

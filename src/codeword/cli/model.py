@@ -27,6 +27,7 @@ from codeword.cli.common import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_TARGET = "Target: chooses the quantizer"
 _SAMPLE_STREAM = 0x66697473616D706C  # which use of the seed drawing a sample of rows is (see codeword.keys)
 Data = Annotated[str, typer.Argument(metavar="X", help="Vectors: .npy, .npz, .fvecs, .fbin, .parquet, .arrow, ... or raw.")]
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="File that `fit` wrote.")]
@@ -50,15 +51,16 @@ def fit(
     data: Data,
     output: Output,
     quantizer: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--quantizer",
             "-q",
             metavar="NAME",
             autocompletion=_quantizer_names,
             help="product, scalar, trellis, vector, or one from a plug-in.",
+            show_default="product",
         ),
-    ] = "product",
+    ] = None,
     m: Annotated[int | None, typer.Option("--m", metavar="N", help="Pieces of a row (product).", show_default=False)] = None,
     bits: Annotated[
         float | None,
@@ -78,6 +80,22 @@ def fit(
     param: Annotated[
         list[str] | None, typer.Option("--param", metavar="NAME=VALUE", help="Another parameter of the quantizer: max_iter=50.")
     ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--bytes", metavar="N", min=1, help="Most bytes a vector.", show_default=False, rich_help_panel=_TARGET),
+    ] = None,
+    max_distortion: Annotated[
+        float | None,
+        typer.Option(metavar="D", help="Largest error, as a share of the variance.", show_default=False, rich_help_panel=_TARGET),
+    ] = None,
+    min_recall: Annotated[
+        float | None, typer.Option(metavar="R", help="Least recall@10.", show_default=False, rich_help_panel=_TARGET)
+    ] = None,
+    metric: Annotated[str, typer.Option(help="l2, ip or cosine, for recall.", rich_help_panel=_TARGET)] = "l2",
+    seconds: Annotated[float, typer.Option(min=0, help="Time to take for choosing.", rich_help_panel=_TARGET)] = 60.0,
+    report: Annotated[
+        str | None, typer.Option("--report", metavar="FILE", help="Write what was tried as a page (HTML).", rich_help_panel=_TARGET)
+    ] = None,
     sample: Annotated[
         int | None, typer.Option("--sample", metavar="N", min=1, help="Learn from this many rows, drawn.", show_default="all")
     ] = None,
@@ -89,10 +107,12 @@ def fit(
     array: Array = None,
     as_json: Json = False,
 ) -> None:
-    """Learn a quantizer from vectors and save it.
+    """Learn a quantizer from vectors and save it: the one that is named, or the best for a target.
 
     \b
     Examples:
+      codeword fit X.npy -o model.cw --bytes 48
+      codeword fit X.npy -o model.cw --min-recall 0.9 --report frontier.html
       codeword fit X.npy -o model.cw --m 48
       codeword fit X.npy -o model.cw --m 48 --transform klt --transform rotation
       codeword fit X.fvecs -o model.cw --quantizer scalar --bits 4
@@ -104,21 +124,48 @@ def fit(
     from codeword.cli import build
 
     set_threads(threads)
-    whole = int(bits) if bits is not None and bits.is_integer() else bits
-    made = build.quantizer(quantizer, {"m": m, "bits": whole, "k": k}, param or [], transform or [], seed)
+    target = {"bytes_per_vector": size, "max_distortion": max_distortion, "min_recall": min_recall}
+    wanted = any(v is not None for v in target.values())
+    by_hand = [quantizer, m, bits, k, *(transform or []), *(param or [])]
+    if wanted and any(v is not None for v in by_hand):
+        raise typer.BadParameter("a target chooses the quantizer: leave out --quantizer, --m, --bits, --k, --transform, --param")
+    if report is not None and not wanted:
+        raise typer.BadParameter("needs --bytes, --max-distortion or --min-recall", param_hint="--report")
+    if not wanted:
+        whole = int(bits) if bits is not None and bits.is_integer() else bits
+        made = build.quantizer(quantizer or "product", {"m": m, "bits": whole, "k": k}, param or [], transform or [], seed)
     X = sampled(read_rows(data, dtype, dim, column, array), sample, seed)
     start = time.perf_counter()
-    made.fit(X)
-    seconds = time.perf_counter() - start
+    made = _chosen(X, target, metric, seconds, seed, report, data) if wanted else made.fit(X)
+    taken = time.perf_counter() - start
     io.save(made, output)
-    facts = {"model": output, "quantizer": repr(made), "rows": len(X), **sizes(made, X), "seconds": seconds}
+    facts = {"model": output, "quantizer": repr(made), "rows": len(X), **sizes(made, X), "seconds": taken}
     if as_json:
-        print_json(facts)
+        print_json({**facts, "frontier": made.frontier.as_dict() if made.frontier else None})
         return
+    if made.frontier:
+        typer.echo(f"{made.frontier}\n")
     print_pairs(
-        f"{output}: {made!r}", [("learned from", f"{text.count(len(X))} rows in {text.seconds(seconds)}"), *size_pairs(facts)]
+        f"{output}: {made!r}", [("learned from", f"{text.count(len(X))} rows in {text.seconds(taken)}"), *size_pairs(facts)]
     )
+    if report is not None:
+        typer.echo(f"Report: {report}")
     typer.echo(f"Next: codeword eval {output} {data}")
+
+
+def _chosen(X: NDArray[Any], target: dict[str, Any], metric: str, seconds: float, seed: int, report: str | None, name: str) -> Any:
+    """What `codeword.auto` chooses; the page of its frontier is written even where the target is not met."""
+    import codeword as cw
+
+    made = cw.auto(X, **target, metric=metric, seconds=seconds, seed=seed, nearest=True)
+    assert made.frontier is not None
+    if report is not None:
+        from codeword import report as pages
+
+        pages.write(report, pages.frontier_page(made.frontier, name=name))
+    if not made.frontier.met:
+        raise cw.TargetNotMetError(f"{made.frontier.target}: {made.frontier.reason}", made.frontier)
+    return made
 
 
 def encode(

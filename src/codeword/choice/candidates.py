@@ -1,0 +1,130 @@
+"""What `codeword.auto` tries, in one table. A new quantizer is one more line here.
+
+Names are what the frontier shows. `make` gives an unfitted quantizer whose codes take `size` bytes for rows of width d, or None
+where there is none. `strong` is the range of rates (bits a dimension) at which it has led, or come close, in
+`bench/rate_distortion.py`: there it is tried first, in the order of the table. `seconds` is what fitting n rows and encoding r
+rows takes one core, roughly: it only decides what is skipped for lack of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from codeword.base import Quantizer
+from codeword.pipeline import Pipeline
+from codeword.quantizers.product import ProductQuantizer
+from codeword.quantizers.scalar import ScalarQuantizer
+from codeword.quantizers.trellis import TrellisQuantizer
+from codeword.transforms.center import Center
+from codeword.transforms.klt import KLT
+from codeword.transforms.opq import OPQ
+from codeword.transforms.rotation import Rotation
+
+Make = Callable[[int, int, int], "Quantizer | None"]
+Seconds = Callable[[int, int, int, int], float]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to code rows.
+
+    Attributes
+    ----------
+    name : str
+    make : callable
+        ``make(d, size, seed)``: a quantizer, not fitted, or None.
+    strong : (float, float)
+        Least and most bits a dimension at which it is tried early.
+    seconds : callable
+        ``seconds(n, r, d, size)``: expected time of fitting n rows and encoding r.
+    """
+
+    name: str
+    make: Make
+    strong: tuple[float, float]
+    seconds: Seconds
+
+
+def ordered(d: int, size: int) -> list[Candidate]:
+    """The candidates for codes of `size` bytes, most promising first."""
+    rate = 8 * size / d
+    return sorted(CANDIDATES, key=lambda c: not c.strong[0] <= rate <= c.strong[1])
+
+
+def _bits(d: int, size: int) -> float:
+    """The bits a coordinate of which the trellis makes `size` bytes, rounding included."""
+    bits = 8 * size / d
+    return bits if np.ceil(bits * d / 8) == size else float(np.nextafter(bits, 0))
+
+
+def _trellis(d: int, size: int, *, stages: int = 1, effort: str = "default") -> Quantizer | None:
+    if size < stages:
+        return None
+    bits = _bits(d, size - stages + 1)  # every stage is rounded up to whole bytes
+    return TrellisQuantizer(bits, allocation="waterfill", stages=stages, effort=effort) if bits <= 6 * stages else None
+
+
+def _behind(transform: KLT, quantizer: Quantizer | None) -> Quantizer | None:
+    return None if quantizer is None else Pipeline([transform], quantizer)
+
+
+def _rotated_trellis(d: int, size: int, seed: int) -> Quantizer | None:
+    bits = _bits(d, size)
+    return Pipeline([Center(), Rotation(seed=seed)], TrellisQuantizer(bits)) if bits <= 6 else None
+
+
+def _product(d: int, size: int, seed: int) -> Quantizer | None:
+    return Pipeline([Center()], ProductQuantizer(size, seed=seed)) if size <= d else None
+
+
+def _rotated_product(d: int, size: int, seed: int) -> Quantizer | None:
+    return Pipeline([OPQ(size, seed=seed)], ProductQuantizer(size, seed=seed)) if size <= d else None
+
+
+def _scalar(d: int, size: int, seed: int) -> Quantizer | None:
+    bits = min(8, 8 * size // d)
+    return Pipeline([Center()], ScalarQuantizer(bits, levels="lloyd-max")) if bits else None
+
+
+# Seconds on one core of a recent machine.
+
+
+def _klt_seconds(n: int, r: int, d: int) -> float:
+    return (n + r) * d * d / 1e10 + d**3 / 1e9
+
+
+def _trellis_seconds(speed: float) -> Seconds:
+    return lambda n, r, d, size: _klt_seconds(n, r, d) + r * d / speed
+
+
+def _product_seconds(n: int, r: int, d: int, size: int) -> float:
+    return (12 * n + r) * d * 512 / 6e10
+
+
+def _opq_seconds(n: int, r: int, d: int, size: int) -> float:
+    rows = min(n, 1 << 14)
+    return 3 * _product_seconds(rows, 0, d, size) + _product_seconds(n, r, d, size) + 8 * _klt_seconds(2 * rows, 0, d) + 0.3
+
+
+CANDIDATES = (
+    Candidate("KLT + trellis", lambda d, size, seed: _behind(KLT(seed=seed), _trellis(d, size)), (0, 16), _trellis_seconds(1e7)),
+    Candidate(
+        "KLT + trellis in two stages",
+        lambda d, size, seed: _behind(KLT(seed=seed), _trellis(d, size, stages=2)),
+        (1.5, 16),
+        _trellis_seconds(1e7),
+    ),
+    Candidate("OPQ + product", _rotated_product, (0, 8), _opq_seconds),
+    Candidate(
+        "KLT + trellis, best effort",
+        lambda d, size, seed: _behind(KLT(seed=seed), _trellis(d, size, effort="best")),
+        (0.5, 6),
+        _trellis_seconds(7e5),
+    ),
+    Candidate("product", _product, (0, 1), _product_seconds),
+    Candidate("rotation + trellis", _rotated_trellis, (4, 6), _trellis_seconds(1e7)),
+    Candidate("scalar", _scalar, (7, 8), lambda n, r, d, size: n * d / 1e7),
+)
