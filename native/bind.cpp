@@ -13,6 +13,7 @@ NB_MODULE(_native, m) {
   codeword::bind_runtime(m);
   codeword::bind_bits(m);
   codeword::bind_codebooks(m);
+  codeword::bind_descent(m);
   codeword::bind_hadamard(m);
   codeword::bind_ids(m);
   codeword::bind_levels(m);

@@ -36,6 +36,7 @@ Matrix<T> make_matrix(int64_t n, int64_t d) {
 void bind_runtime(nb::module_& m);
 void bind_bits(nb::module_& m);
 void bind_codebooks(nb::module_& m);
+void bind_descent(nb::module_& m);
 void bind_hadamard(nb::module_& m);
 void bind_ids(nb::module_& m);
 void bind_levels(nb::module_& m);

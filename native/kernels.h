@@ -70,6 +70,32 @@ struct AssignRows {
 // `scratch` is book.scratch_bytes long, 64-byte aligned, and nobody else's during the call.
 using assign_fn = void(const AssignCodebook& book, const AssignRows& rows, int64_t n, void* scratch);
 
+// How the float32 inner product g of a row x with the difference of a pair decides: the right codeword is nearer if
+// g - threshold > base + per_norm |x|, the left one if it is below the negative of that; else the exact form is asked.
+struct DescendBound {
+  double threshold, base, per_norm;
+};
+// Binary trees of codewords (2 pairs, d), the two of a pair side by side. children[2 p + side] is the pair below, or
+// the complement ~label of where the descent ends.
+struct DescendTree {
+  int64_t d;
+  const float *codewords, *differences;  // (2 pairs, d), (pairs, d)
+  const double* norms;                   // (2 pairs) <c, c>, in lane order
+  const DescendBound* bounds;            // (pairs)
+  const int32_t* children;               // (2 pairs)
+};
+// labels[i] = where the descent of x[i] ends that starts at the pair first[i] (null: at pair 0) and takes the right
+// codeword where it is nearer, by the score that assign_fn compares, else the left; distances[i], unless null, is the
+// squared distance to the last codeword taken.
+struct DescendRows {
+  const float* x;
+  int64_t x_stride;
+  const int32_t* first;
+  int32_t* labels;
+  double* distances;
+};
+using descend_fn = void(const DescendTree& tree, const DescendRows& rows, int64_t n);
+
 // CRC of `data` (n bytes) continued from `crc`; the CRC of an empty prefix is 0.
 using crc32c_fn = uint32_t(uint32_t crc, const uint8_t* data, size_t n);
 

@@ -86,6 +86,7 @@ QUANTIZERS: dict[str, Callable[[], Any]] = {
     "VectorQuantizer": lambda: cw.VectorQuantizer(4),
     "ProductQuantizer": product,
     "ScalarQuantizer": lambda: cw.ScalarQuantizer(4),
+    "TreeQuantizer": lambda: cw.TreeQuantizer(3),
     "Pipeline": lambda: cw.Pipeline([cw.Rotation()], product()),
 }
 TRANSFORMS: dict[str, Callable[[], Any]] = {
@@ -218,6 +219,10 @@ BAD_PARAMETERS: dict[str, tuple[Callable[[], Any], Any, tuple[str, ...]]] = {
     "scalar bits = 9": (lambda: cw.ScalarQuantizer(9).fit(X), ValueError, ("bits", "9")),
     "scalar levels": (lambda: cw.ScalarQuantizer(2, levels="log").fit(X), ValueError, ("levels", "'log'")),
     "scalar bits per dimension": (lambda: cw.ScalarQuantizer([1, 2]).fit(X), ValueError, ("bits", "6", "2")),
+    "tree bits = 0": (lambda: cw.TreeQuantizer(0).fit(X), ValueError, ("bits", "1", "24", "0")),
+    "tree leaves > n": (lambda: cw.TreeQuantizer(7).fit(X), ValueError, ("2**bits = 128", "64")),
+    "tree growth": (lambda: cw.TreeQuantizer(3, growth="wild").fit(X), ValueError, ("growth", "'greedy'", "'wild'")),
+    "tree max_iter": (lambda: cw.TreeQuantizer(3, max_iter=0).fit(X), ValueError, ("max_iter", "0")),
     "not a transform": (lambda: cw.Pipeline([3], product()).fit(X), TypeError, ("transforms", "3")),
     "not a quantizer": (lambda: cw.Pipeline([], cw.Center()).fit(X), TypeError, ("quantizer", "Center")),
     "rotation seed": (lambda: cw.Rotation(seed=-1).fit(X), ValueError, ("seed", "-1")),

@@ -23,6 +23,8 @@ MODELS: dict[str, Quantizer] = {
     "scalar-uniform-8": cw.ScalarQuantizer(8),
     "scalar-lloyd-max-3": cw.ScalarQuantizer(3, levels="lloyd-max"),
     "scalar-by-dimension": cw.ScalarQuantizer([8, 7, 6, 5, 4, 3, 2, 1, 1, 2, 3, 4]),
+    "tree-balanced-9": cw.TreeQuantizer(9),
+    "tree-greedy-5": cw.TreeQuantizer(5, growth="greedy"),
     "trellis-bits2": cw.TrellisQuantizer(2.0),
     "trellis-bits0.5": cw.TrellisQuantizer(0.5),
     "trellis-waterfill-bits3": cw.TrellisQuantizer(3.0, allocation="waterfill"),

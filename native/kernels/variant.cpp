@@ -40,6 +40,7 @@ namespace {
 #include "assign.h"
 #include "bits.h"
 #include "crc32c.h"
+#include "descend.h"
 #include "fields.h"
 #include "hadamard.h"
 #include "levels.h"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from codeword.pipeline import Pipeline as Pipeline
     from codeword.quantizers.product import ProductQuantizer as ProductQuantizer
     from codeword.quantizers.scalar import ScalarQuantizer as ScalarQuantizer
+    from codeword.quantizers.tree import TreeQuantizer as TreeQuantizer
     from codeword.quantizers.trellis import TrellisQuantizer as TrellisQuantizer
     from codeword.quantizers.vector import VectorQuantizer as VectorQuantizer
     from codeword.runtime import isa as isa
@@ -51,6 +52,7 @@ _HOME = {
     "Rotation": "transforms.rotation",
     "ScalarQuantizer": "quantizers.scalar",
     "TargetNotMetError": "errors",
+    "TreeQuantizer": "quantizers.tree",
     "TrellisQuantizer": "quantizers.trellis",
     "UnknownQuantizerError": "errors",
     "VectorQuantizer": "quantizers.vector",

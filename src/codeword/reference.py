@@ -30,6 +30,30 @@ def crc32c(data: bytes, crc: int = 0) -> int:
     return crc ^ 0xFFFFFFFF
 
 
+def descend(x: ArrayLike, codewords: ArrayLike, children: ArrayLike, first: ArrayLike | None = None) -> NDArray[np.int32]:
+    """Where the descent of each row of ``x`` (n, d) ends in binary trees of ``codewords`` (2 pairs, d), labels (n,) int32.
+
+    A row starts at the pair that ``first`` (n,) names, or pair 0, and takes the right codeword where `assign` would, the left one of
+    equals too; ``children`` (2 pairs,) is the pair below each codeword, or the complement ``~label``.
+
+    Examples
+    --------
+    >>> descend([[1], [4], [7]], [[2], [6], [5], [7]], [~0, 1, ~1, ~2])
+    array([0, 0, 2], dtype=int32)
+    """
+    rows, words = (np.asarray(a, dtype=np.float32) for a in (x, codewords))
+    below = np.asarray(children, dtype=np.int32)
+    labels = []
+    for row, start in zip(rows, np.zeros(len(rows), np.int32) if first is None else np.asarray(first), strict=True):
+        pair = int(start)
+        while pair >= 0:
+            two = words[2 * pair : 2 * pair + 2]
+            left, right = lane_dot(two, two) - 2 * lane_dot(row, two)
+            pair = int(below[2 * pair + int(right < left)])
+        labels.append(~pair)
+    return np.array(labels, np.int32)
+
+
 def hadamard(x: ArrayLike) -> NDArray[np.float32]:
     """Walsh-Hadamard transform of the rows of ``x`` (n, 2**p) float32, unnormalised.
 

@@ -17,6 +17,7 @@ _MODULES = {
     "vector": "codeword.quantizers.vector",
     "scalar": "codeword.quantizers.scalar",
     "product": "codeword.quantizers.product",
+    "tree": "codeword.quantizers.tree",
     "trellis": "codeword.quantizers.trellis",
     "pipeline": "codeword.pipeline",
     "center": "codeword.transforms.center",
