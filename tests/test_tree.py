@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -62,7 +64,7 @@ def test_every_further_bit_lowers_the_distortion(growth: str) -> None:
     q = cw.TreeQuantizer(8, growth=growth).fit(BLOBS)
     packed = q.encode(BLOBS)
     errors = [np.mean((BLOBS - q.decode(packed, bits=b)) ** 2) for b in range(1, 9)]
-    assert all(after < before for before, after in zip(errors[:-1], errors[1:], strict=True))
+    assert all(after < before for before, after in pairwise(errors))
 
 
 def test_greedy_growth_cuts_the_leaf_that_gains_most() -> None:

@@ -25,8 +25,8 @@ TEST(descend) {
   for (int64_t d : {1, 3, 8, 17, 40, 64, 300}) {
     std::vector<float> codewords = random_floats(2 * kPairs * d, 1), x = random_floats(kRows * d, 2);
     for (int64_t i = 0; i < d; ++i) {
-      codewords[3 * d + i] = codewords[2 * d + i];      // a tie
-      x[i] = (codewords[i] + codewords[d + i]) / 2;     // nearly one
+      codewords[3 * d + i] = codewords[2 * d + i];   // a tie
+      x[i] = (codewords[i] + codewords[d + i]) / 2;  // nearly one
       x[d + i] *= 1e38f;
       x[2 * d + i] *= 1e-40f;
     }

@@ -75,6 +75,26 @@ def add_to_total(values: Annotated[NDArray[numpy.float64], dict(shape=(None,), o
     2**(32 * i - 1074) and is left from 0 to 2**32 - 1. Without weights each counts 1.
     """
 
+class Descent:
+    """Binary trees of codewords."""
+
+    def __init__(self, codewords: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], children: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
+        """
+        Copies codewords (2 pairs, d) float32, the two of a pair side by side, and children (2 pairs) int32: for
+        each codeword the pair below it, or the complement ~label where descents end.
+        """
+
+    @property
+    def d(self) -> int:
+        """Columns of a row."""
+
+    def run(self, x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), device='cpu', writable=False)], labels: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu')], first: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, distances: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu')] | None = None) -> None:
+        """
+        Write where the rows `x` (n, d) float32 end to `labels` (n) int32: from pair `first` (n) int32 or 0 down, the
+        nearer codeword of each pair, of equally near ones the left; and the squared distance to the last one to
+        `distances` (n) float64.
+        """
+
 def hadamard(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]) -> None:
     """
     Walsh-Hadamard transform of the rows of a (n, 2^p) float32 array, in place, unnormalised.

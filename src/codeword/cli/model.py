@@ -57,14 +57,16 @@ def fit(
             "-q",
             metavar="NAME",
             autocompletion=_quantizer_names,
-            help="product, scalar, trellis, vector, or one from a plug-in.",
+            help="product, scalar, tree, trellis, vector, or one from a plug-in.",
             show_default="product",
         ),
     ] = None,
     m: Annotated[int | None, typer.Option("--m", metavar="N", help="Pieces of a row (product).", show_default=False)] = None,
     bits: Annotated[
         float | None,
-        typer.Option("--bits", metavar="N", help="Bits of each piece (product) or number (scalar; trellis: also fractions)."),
+        typer.Option(
+            "--bits", metavar="N", help="Bits of each piece (product), number (scalar; trellis: also fractions) or code (tree)."
+        ),
     ] = None,
     k: Annotated[int | None, typer.Option("--k", metavar="N", help="Codewords (vector).", show_default=False)] = None,
     transform: Annotated[
@@ -117,6 +119,7 @@ def fit(
       codeword fit X.npy -o model.cw --m 48 --transform klt --transform rotation
       codeword fit X.fvecs -o model.cw --quantizer scalar --bits 4
       codeword fit X.npy -o model.cw -q trellis --bits 1.5 -t rotation
+      codeword fit X.npy -o model.cw -q tree --bits 16
       codeword fit X.parquet -o model.cw --quantizer vector --k 256 --sample 100000
       codeword fit X.bin --dtype float32 --dim 384 -o model.cw --m 48
     """

@@ -147,7 +147,9 @@ class TreeQuantizer(Quantizer):
         passes, seed = checks.integer(self.max_iter, "max_iter", 1, 1000), checks.integer(self.seed, "seed", 0, 2**63 - 1)
         kept = np.ones(len(X), np.bool_) if weight is None else weight > 0
         if kept.sum() < k:
-            raise ValueError(f"X: expected at least 2**bits = {k} rows{'' if weight is None else ' of weight above 0'}, got {kept.sum()}")
+            raise ValueError(
+                f"X: expected at least 2**bits = {k} rows{'' if weight is None else ' of weight above 0'}, got {kept.sum()}"
+            )
         if checks.flag(self.trim, "trim"):
             _, outlier = seeding.split_rows(X, weight, seed)
             kept = kept & ~outlier if kept.sum() - outlier.sum() >= k else kept

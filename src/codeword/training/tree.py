@@ -176,7 +176,13 @@ class _Nodes:
         totals, mass = self._new_sums(1)
         for i in range(0, len(self.X), self._block):
             rows = slice(i, i + self._block)
-            self._add(self.X[rows], None if self.weight is None else self.weight[rows], np.zeros(len(self.X[rows]), np.int32), totals, mass)
+            self._add(
+                self.X[rows],
+                None if self.weight is None else self.weight[rows],
+                np.zeros(len(self.X[rows]), np.int32),
+                totals,
+                mass,
+            )
         return self._step(np.zeros((1, self.X.shape[1]), np.float32), totals, mass, 1.0)
 
     def cut(self, start: I64, stop: I64, names: I64, codewords: F32) -> _Cut:
@@ -270,14 +276,16 @@ class _Nodes:
         middle = stop.copy()
         middle[some] -= np.diff(before)  # the right rows of each node
         lefts = np.concatenate([[0], np.cumsum(middle[some] - start[some])[:-1]])
-        place = np.where(right, rank - 1 + (middle[some] - before[:-1])[node], np.arange(len(members)) - rank + (start[some] - lefts)[node])
+        place = np.where(
+            right, rank - 1 + (middle[some] - before[:-1])[node], np.arange(len(members)) - rank + (start[some] - lefts)[node]
+        )
         self.order[place] = members
         child = 2 * some[node] + right
         mass = self._masses(members, child, 2 * p).reshape(p, 2)
         single = np.setdiff1d(np.flatnonzero(stop > start), some, assume_unique=True)
         mass[single, 0] = 1.0 if self.weight is None else self.weight[self.order[start[single]]]
         loss = np.bincount(child, squares if self.weight is None else squares * self.weight[members], 2 * p).reshape(p, 2)
-        return _Cut(pairs, middle, mass, loss)
+        return _Cut(pairs, middle, mass, loss.astype(np.float64))
 
     def _masses(self, members: I64, child: I64, count: int) -> F64:
         if self.weight is None:
