@@ -22,9 +22,6 @@ void expect(bool condition, const std::string& message) {
   if (!condition) throw std::invalid_argument(message);
 }
 
-template <class T>
-using Cube = nb::ndarray<T, nb::numpy, nb::ndim<3>, nb::c_contig, nb::device::cpu>;
-
 std::shared_ptr<TableCodebooks> table_codebooks(const std::vector<Matrix<const float>>& codebooks,
                                                 const Vector<const uint8_t>& bits) {
   expect(!codebooks.empty() && bits.size() == codebooks.size(), "bits: expected one a codebook, and at least one");

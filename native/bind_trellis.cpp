@@ -1,9 +1,10 @@
-// The class Trellis.
+// The classes Trellis and TrellisQueries.
 #include <stdexcept>
 #include <string>
 
 #include "bind.h"
 #include "core/trellis.h"
+#include "core/trellis_scan.h"
 
 namespace codeword {
 namespace {
@@ -54,6 +55,46 @@ Matrix<float> decode(const Trellis& self, Matrix<const uint8_t> codes) {
   return x;
 }
 
+Matrix<int64_t> products(const Trellis& self, const uint8_t* codes, size_t n, bool each,
+                         const Matrix<const int16_t>& weights) {
+  check_width(weights.shape(1), self.code().coordinates, "weights");
+  const auto q = static_cast<int64_t>(weights.shape(0)), rows = static_cast<int64_t>(n);
+  Matrix<int64_t> sums = make_matrix<int64_t>(q, rows);
+  nb::gil_scoped_release release;
+  trellis_products(self, codes, rows, each, weights.data(), q, sums.data());
+  return sums;
+}
+
+Matrix<int64_t> dot(const Trellis& self, const Matrix<const uint8_t>& codes, const Matrix<const int16_t>& weights) {
+  check_width(codes.shape(1), self.code_size(), "codes");
+  return products(self, codes.data(), codes.shape(0), false, weights);
+}
+
+Matrix<int64_t> dot_each(const Trellis& self, const Cube<const uint8_t>& codes, const Matrix<const int16_t>& weights) {
+  check_width(codes.shape(2), self.code_size(), "codes");
+  check_width(codes.shape(0), static_cast<int64_t>(weights.shape(0)), "codes, one matrix a query,");
+  return products(self, codes.data(), codes.shape(1), true, weights);
+}
+
+void make_queries(TrellisQueries* self, const Trellis& code, const Vector<const uint8_t>& values,
+                  const Matrix<const int8_t>& weights, const Vector<const int32_t>& order,
+                  const Vector<const uint8_t>& rise) {
+  const std::vector<int8_t> copy(weights.data(), weights.data() + weights.size());
+  new (self)
+      TrellisQueries(code, copied(values), copy, static_cast<int64_t>(weights.shape(0)), copied(order), copied(rise));
+}
+
+Matrix<float> scan(const TrellisQueries& self, const Matrix<const uint8_t>& codes, const Vector<const float>& scale,
+                   const Vector<const float>& bias) {
+  check_width(codes.shape(1), self.code_size(), "codes");
+  check_width(scale.size(), self.queries(), "scale");
+  check_width(bias.size(), self.queries(), "bias");
+  Matrix<float> out = make_matrix<float>(self.queries(), codes.shape(0));
+  nb::gil_scoped_release release;
+  self.scan(codes.data(), codes.shape(0), scale.data(), bias.data(), out.data());
+  return out;
+}
+
 }  // namespace
 
 void bind_trellis(nb::module_& m) {
@@ -65,7 +106,18 @@ void bind_trellis(nb::module_& m) {
            "warm"_a)
       .def_prop_ro("code_size", &Trellis::code_size)
       .def("encode", &encode, "x"_a.noconvert(), "Codes (n, code_size) uint8 of rows (n, d) float32.")
-      .def("decode", &decode, "codes"_a.noconvert(), "Rows (n, d) float32 of codes (n, code_size) uint8.");
+      .def("decode", &decode, "codes"_a.noconvert(), "Rows (n, d) float32 of codes (n, code_size) uint8.")
+      .def("dot", &dot, "codes"_a.noconvert(), "weights"_a.noconvert(),
+           "Sums (q, n) int64 of values * weights over the coordinates of codes (n, code_size), weights (q, "
+           "coordinates).")
+      .def("dot_each", &dot_each, "codes"_a.noconvert(), "weights"_a.noconvert(),
+           "The same (q, n) for codes (q, n, code_size): those of each query.");
+  nb::class_<TrellisQueries>(m, "TrellisQueries", "int8 weights of a batch of queries against trellis codes.")
+      .def("__init__", &make_queries, "trellis"_a, "values"_a.noconvert(), "weights"_a.noconvert(),
+           "order"_a.noconvert(), "rise"_a.noconvert(), nb::keep_alive<1, 2>(),
+           "values (tables * 256), weights (q, coordinates), order and rise (blocks): see TrellisScan in kernels.h.")
+      .def("scan", &scan, "codes"_a.noconvert(), "scale"_a.noconvert(), "bias"_a.noconvert(),
+           "sum * scale + bias (q, n) float32 of codes (n, code_size).");
 }
 
 }  // namespace codeword

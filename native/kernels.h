@@ -177,6 +177,27 @@ using trellis_encode_fn = int64_t(const TrellisCode& code, const float* x, int64
 // Rows (n, d) of codes.
 using trellis_decode_fn = int64_t(const TrellisCode& code, const uint8_t* codes, int64_t n, float* x, void* scratch);
 
+// Sums over the coordinates of codes, not decoded: for query l < queries
+//   sums[i, l] = sum over j of (values[tables[j], index] - 128) * weights[l, j] * 2^rise[j / 64]  modulo 2^32,
+// (n) where there is one query, else (n, 32), of which lanes beyond `queries` hold anything. `order` has the blocks of
+// 64 coordinates by falling rise, down to 0.
+struct TrellisScan {
+  int64_t queries;        // 1 to 32
+  const uint8_t* values;  // (tables, 256)
+  const int8_t* weights;  // (queries, coordinates)
+  const int32_t* order;   // (blocks)
+  const uint8_t* rise;    // (blocks)
+  void* prepared;         // what trellis_scan_prepare made
+};
+// Prepares `scan` in `storage`, 64-byte aligned, and returns the bytes that takes; with null it does nothing else.
+using trellis_scan_prepare_fn = int64_t(const TrellisCode& code, TrellisScan& scan, void* storage);
+// 64 bytes after the last of the n rows are read. With scratch null, returns the bytes of scratch it wants.
+using trellis_scan_fn = int64_t(const TrellisCode& code, const TrellisScan& scan, const uint8_t* codes, int64_t n,
+                                int32_t* sums, void* scratch);
+// sums (queries, step), columns 0 ... n - 1: of values[tables[j], index] * weights[l, j], exact. Of both 16 bits.
+using trellis_dot_fn = int64_t(const TrellisCode& code, const uint8_t* codes, int64_t n, const int16_t* weights,
+                               int64_t queries, int64_t* sums, int64_t step, void* scratch);
+
 // The kernels of one ISA.
 struct Kernels {
 #define KERNEL(name, what) name##_fn* name;

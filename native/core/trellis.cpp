@@ -5,8 +5,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "core/codebooks.h"
 #include "core/rows.h"
+#include "core/scratch.h"
 #include "dispatch.h"
 #include "pool.h"
 
@@ -14,19 +14,6 @@ namespace codeword {
 namespace {
 
 constexpr int64_t kCostsPerTable = 1024 * 256;
-
-// Each thread keeps its scratch, a few MiB: page faults of new memory would take longer than a short call.
-char* thread_scratch(int64_t bytes) {
-  thread_local AlignedBytes memory;
-  thread_local int64_t size = 0;
-  if (size < bytes) {
-    memory.reset();
-    size = 0;
-    memory = allocate_aligned(bytes);
-    size = bytes;
-  }
-  return memory.get();
-}
 
 void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);

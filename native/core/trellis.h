@@ -29,6 +29,8 @@ class Trellis {
 
   int64_t d() const { return code_.d; }
   int64_t code_size() const { return code_.code_size; }
+  int64_t tables() const { return static_cast<int64_t>(arrays_.values.size()) / 256; }
+  const TrellisCode& code() const { return code_; }
 
  private:
   Arrays arrays_;

@@ -46,12 +46,14 @@ inline void fill_block(const TrellisCode& code, const int32_t* ends, int64_t fir
   block.base = ends[first] >> 3;
   block.used = 0;
   block.consecutive = true;
+  const int64_t last = code.coordinates - 1;  // a block that is not full ends with copies of it
   for (int64_t l = 0; l < kTrellisBlock; ++l) {
-    const int64_t j = first + trellis_lane(l), group = ends[j - l % 8] >> 3;
+    const int64_t wanted = first + trellis_lane(l), j = min_of(wanted, last),
+                  group = ends[min_of(wanted - l % 8, last)] >> 3;
     // Seven widths of at most 6, the byte itself and what is before it in its first byte: 42 + 8 + 7 bits of the 64.
     block.bytes[l] = static_cast<uint8_t>(group - block.base + l % 8);
     block.shifts[l] = static_cast<uint8_t>(ends[j] - 8 * group);
-    block.consecutive &= code.columns[first + l] == code.columns[first] + l;
+    block.consecutive &= code.columns[min_of(first + l, last)] == code.columns[first] + l;
     int t = 0;
     while (t < block.used && block.tables[t] != code.tables[j]) ++t;
     if (t == block.used) {
@@ -62,20 +64,37 @@ inline void fill_block(const TrellisCode& code, const int32_t* ends, int64_t fir
   }
 }
 
-inline void fill_reader(const TrellisCode& code, TrellisReader& r) {
+inline void fill_ends(const TrellisCode& code, int32_t* ends) {
   int32_t end = 0;
   for (int64_t t = 0; t < code.steps; ++t) {
     end += code.widths[t];
-    for (int64_t j = code.firsts[t]; j < code.firsts[t + 1]; ++j) r.ends[j] = end;
+    for (int64_t j = code.firsts[t]; j < code.firsts[t + 1]; ++j) ends[j] = end;
   }
+}
+
+// Row i of the matrix, which makes bit i, is byte 7 - i; bit j of a row goes with bit j of the byte.
+inline uint64_t fold_matrix(const TrellisCode& code) {
+  uint64_t fold = 0;
+  for (int i = 0; i < 8; ++i) {
+    for (int j = 0; j < 8; ++j) fold |= uint64_t(code.folds[1 << j] >> i & 1) << (8 * (7 - i) + j);
+  }
+  return fold;
+}
+
+inline void fill_reader(const TrellisCode& code, TrellisReader& r) {
+  fill_ends(code, r.ends);
   __builtin_memset(r.bytes, 0, code.code_size + 80);
   for (int64_t b = 0; b < code.coordinates / kTrellisBlock; ++b) {
     fill_block(code, r.ends, b * kTrellisBlock, r.blocks[b]);
   }
-  r.fold = 0;  // row i of the matrix, which makes bit i, is byte 7 - i; bit j of a row goes with bit j of the byte
-  for (int i = 0; i < 8; ++i) {
-    for (int j = 0; j < 8; ++j) r.fold |= uint64_t(code.folds[1 << j] >> i & 1) << (8 * (7 - i) + j);
-  }
+  r.fold = fold_matrix(code);
+}
+
+// The code with its last two bytes in front.
+CODEWORD_INLINE void read_code(const TrellisCode& code, const uint8_t* row, uint8_t* bytes) {
+  const int64_t size = code.code_size;
+  for (int64_t b = 0; b < 2; ++b) bytes[b] = row[(2 * size - 2 + b) % size];
+  __builtin_memcpy(bytes + 2, row, size);
 }
 
 CODEWORD_INLINE int16_t trellis_value(const TrellisCode& code, const TrellisReader& r, int64_t j) {
@@ -142,8 +161,7 @@ int64_t trellis_decode(const TrellisCode& code, const uint8_t* codes, int64_t n,
   fill_reader(code, r);
   const int64_t size = code.code_size, blocks = code.coordinates / kTrellisBlock;
   for (int64_t i = 0; i < n; ++i, codes += size, x += code.d) {
-    for (int64_t b = 0; b < 2; ++b) r.bytes[b] = codes[(2 * size - 2 + b) % size];
-    __builtin_memcpy(r.bytes + 2, codes, size);
+    read_code(code, codes, r.bytes);
     if (code.coordinates < code.d) __builtin_memcpy(x, code.fill, code.d * sizeof(float));
     for (int64_t b = 0; b < blocks; ++b) {
       alignas(64) int16_t values[kTrellisBlock];

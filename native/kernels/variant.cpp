@@ -50,6 +50,7 @@ namespace {
 #include "topk.h"
 #include "trellis_decode.h"
 #include "trellis_encode.h"
+#include "trellis_scan.h"
 
 }  // namespace
 

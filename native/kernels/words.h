@@ -13,6 +13,8 @@ CODEWORD_INLINE Words load_words(const void* p) { return {_mm512_loadu_si512(p)}
 CODEWORD_INLINE void store_words(void* p, Words a) { _mm512_storeu_si512(p, a.v); }
 CODEWORD_INLINE Words add(Words a, Words b) { return {_mm512_add_epi32(a.v, b.v)}; }
 CODEWORD_INLINE Words sub(Words a, Words b) { return {_mm512_sub_epi32(a.v, b.v)}; }
+CODEWORD_INLINE Words shift_left(Words a, int count) { return {_mm512_sll_epi32(a.v, _mm_cvtsi32_si128(count))}; }
+CODEWORD_INLINE Words splat_words(int32_t a) { return {_mm512_set1_epi32(a)}; }
 CODEWORD_INLINE Words low_to_high(Words a) { return {_mm512_slli_epi32(a.v, 16)}; }
 CODEWORD_INLINE Words high_to_low(Words a) { return {_mm512_srli_epi32(a.v, 16)}; }
 CODEWORD_INLINE F32 to_float(Words a) { return {_mm512_cvtepi32_ps(a.v)}; }
@@ -60,6 +62,8 @@ CODEWORD_INLINE Words load_words(const void* p) { return {_mm256_loadu_si256(sta
 CODEWORD_INLINE void store_words(void* p, Words a) { _mm256_storeu_si256(static_cast<__m256i*>(p), a.v); }
 CODEWORD_INLINE Words add(Words a, Words b) { return {_mm256_add_epi32(a.v, b.v)}; }
 CODEWORD_INLINE Words sub(Words a, Words b) { return {_mm256_sub_epi32(a.v, b.v)}; }
+CODEWORD_INLINE Words shift_left(Words a, int count) { return {_mm256_sll_epi32(a.v, _mm_cvtsi32_si128(count))}; }
+CODEWORD_INLINE Words splat_words(int32_t a) { return {_mm256_set1_epi32(a)}; }
 CODEWORD_INLINE Words low_to_high(Words a) { return {_mm256_slli_epi32(a.v, 16)}; }
 CODEWORD_INLINE Words high_to_low(Words a) { return {_mm256_srli_epi32(a.v, 16)}; }
 CODEWORD_INLINE F32 to_float(Words a) { return {_mm256_cvtepi32_ps(a.v)}; }
@@ -100,6 +104,8 @@ CODEWORD_INLINE Words load_words(const void* p) {
 CODEWORD_INLINE void store_words(void* p, Words a) { vst1q_u8(static_cast<uint8_t*>(p), vreinterpretq_u8_u32(a.v)); }
 CODEWORD_INLINE Words add(Words a, Words b) { return {vaddq_u32(a.v, b.v)}; }
 CODEWORD_INLINE Words sub(Words a, Words b) { return {vsubq_u32(a.v, b.v)}; }
+CODEWORD_INLINE Words shift_left(Words a, int count) { return {vshlq_u32(a.v, vdupq_n_s32(count))}; }
+CODEWORD_INLINE Words splat_words(int32_t a) { return {vdupq_n_u32(static_cast<uint32_t>(a))}; }
 CODEWORD_INLINE Words low_to_high(Words a) { return {vshlq_n_u32(a.v, 16)}; }
 CODEWORD_INLINE Words high_to_low(Words a) { return {vshrq_n_u32(a.v, 16)}; }
 CODEWORD_INLINE F32 to_float(Words a) { return {vcvtq_f32_s32(vreinterpretq_s32_u32(a.v))}; }
@@ -142,6 +148,8 @@ CODEWORD_INLINE Words load_words(const void* p) { return {_mm_loadu_si128(static
 CODEWORD_INLINE void store_words(void* p, Words a) { _mm_storeu_si128(static_cast<__m128i*>(p), a.v); }
 CODEWORD_INLINE Words add(Words a, Words b) { return {_mm_add_epi32(a.v, b.v)}; }
 CODEWORD_INLINE Words sub(Words a, Words b) { return {_mm_sub_epi32(a.v, b.v)}; }
+CODEWORD_INLINE Words shift_left(Words a, int count) { return {_mm_sll_epi32(a.v, _mm_cvtsi32_si128(count))}; }
+CODEWORD_INLINE Words splat_words(int32_t a) { return {_mm_set1_epi32(a)}; }
 CODEWORD_INLINE Words low_to_high(Words a) { return {_mm_slli_epi32(a.v, 16)}; }
 CODEWORD_INLINE Words high_to_low(Words a) { return {_mm_srli_epi32(a.v, 16)}; }
 CODEWORD_INLINE F32 to_float(Words a) { return {_mm_cvtepi32_ps(a.v)}; }

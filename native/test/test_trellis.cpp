@@ -1,4 +1,4 @@
-// trellis_encode and trellis_decode against their definition.
+// trellis_encode, trellis_decode and the scans against their definitions.
 #include <algorithm>
 #include <cmath>
 
@@ -169,7 +169,63 @@ void check_example(int window, int width, int warm, int64_t steps) {
   }
 }
 
+// The scans of codes, against the table values that decoding with scale 1 and mean 0 gives.
+void check_scans(int width, int64_t steps, int64_t queries) {
+  Example example(9, width, 0, steps);
+  const int64_t d = example.code.d, n = 53, size = example.code.code_size, blocks = (d + 63) / 64;
+  example.scales.assign(d, 1.0f);
+  example.means.assign(d, 0.0f);
+  for (int32_t j = 0; j < d; ++j) example.columns[j] = j;
+  std::vector<uint8_t> codes = random_integers<uint8_t>(n * size + 64, 1), values(512);
+  for (int i = 0; i < 512; ++i)
+    values[i] = static_cast<uint8_t>((example.values[i] = static_cast<int16_t>(i * 37 % 256)));
+  const std::vector<int8_t> weights = random_integers<int8_t>(queries * d, 2);
+  const std::vector<int16_t> wide = random_integers<int16_t>(queries * d, 3);
+  std::vector<int32_t> order;
+  std::vector<uint8_t> rise(blocks);
+  for (int64_t b = 0; b < blocks; ++b) order.push_back(static_cast<int32_t>(blocks - 1 - b));
+  for (int64_t b = 0; b < blocks; ++b) rise[b] = static_cast<uint8_t>(b);
+  TrellisScan scan = {queries, values.data(), weights.data(), order.data(), rise.data(), nullptr};
+  const auto memory = [](std::vector<uint64_t>& v, int64_t bytes) {
+    v.resize(bytes / 8 + 8);
+    return reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(v.data()) + 63) / 64 * 64);
+  };
+  std::vector<uint64_t> storage, scratch, more;
+  kernels().trellis_scan_prepare(example.code, scan,
+                                 memory(storage, kernels().trellis_scan_prepare(example.code, scan, nullptr)));
+  std::vector<int32_t> sums(n * 32);
+  const int64_t bytes = kernels().trellis_scan(example.code, scan, nullptr, 0, nullptr, nullptr);
+  kernels().trellis_scan(example.code, scan, codes.data(), n, sums.data(), memory(scratch, bytes));
+  std::vector<int64_t> products(n * queries);
+  const int64_t room = kernels().trellis_dot(example.code, nullptr, 0, nullptr, 0, nullptr, 0, nullptr);
+  kernels().trellis_dot(example.code, codes.data(), n, wide.data(), queries, products.data(), n, memory(more, room));
+  for (int64_t i = 0; i < n; ++i) {
+    const std::vector<float> row =
+        decode(example.code, std::vector<uint8_t>(&codes[i * size], &codes[i * size] + size));
+    for (int64_t l = 0; l < queries; ++l) {
+      int64_t sum = 0, product = 0;
+      for (int64_t j = 0; j < d; ++j) {
+        const auto value = static_cast<int64_t>(row[j]);
+        sum += (value - 128) * weights[l * d + j] * (int64_t(1) << rise[j / 64]);
+        product += value * wide[l * d + j];
+      }
+      CHECK(static_cast<uint32_t>(sums[queries == 1 ? i : i * 32 + l]) == static_cast<uint32_t>(sum));
+      CHECK(products[l * n + i] == product);
+    }
+  }
+}
+
 }  // namespace
+
+TEST(trellis_dot) { check_scans(2, 96, 5); }
+
+TEST(trellis_scan) {
+  for (int width = 1; width <= 6; ++width) {
+    for (int64_t queries : {1, 3, 32}) check_scans(width, 104, queries);
+  }
+}
+
+TEST(trellis_scan_prepare) { check_scans(3, 24, 1); }
 
 TEST(trellis_encode) {
   for (int width = 1; width <= 6; ++width) {

@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from codeword.reference_trellis import trellis_decode as trellis_decode
+from codeword.reference_trellis import trellis_dot as trellis_dot
 from codeword.reference_trellis import trellis_encode as trellis_encode
+from codeword.reference_trellis import trellis_scan as trellis_scan
+from codeword.reference_trellis import trellis_scan_prepare as trellis_scan_prepare
 
 
 def crc32c(data: bytes, crc: int = 0) -> int:

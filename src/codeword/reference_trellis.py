@@ -23,17 +23,53 @@ def trellis_decode(codes: ArrayLike, code: dict[str, Any]) -> NDArray[np.float32
     array([[128.,  64.,  32.,  16.,   8.,   4.,   2.,   1.]], dtype=float32)
     """
     C = np.asarray(codes, dtype=np.uint8)
-    bits = np.unpackbits(C, axis=1, bitorder="little").astype(np.int64)
     out = np.tile(np.asarray(code["fill"], dtype=np.float32), (len(C), 1))
-    values = np.asarray(code["values"], dtype=np.float32)
     means, scales = (np.asarray(code[name], dtype=np.float32) for name in ("means", "scales"))
+    out[:, np.asarray(code["columns"], dtype=np.int64)] = _looked_up(C, code, code["values"]).astype(np.float32) * scales + means
+    return out
+
+
+def _looked_up(codes: NDArray[np.uint8], code: dict[str, Any], values: ArrayLike) -> NDArray[np.int64]:
+    """What the coordinates (n, coordinates) of codes select of `values` (tables * 256)."""
+    bits = np.unpackbits(codes, axis=1, bitorder="little").astype(np.int64)
+    V = np.asarray(values, dtype=np.int64).ravel()
+    out = np.zeros((len(codes), len(code["columns"])), np.int64)
     for t, end in enumerate(np.cumsum(code["widths"], dtype=np.int64)):
         newest = [bits[:, (end - 8 + b) % bits.shape[1]] << b for b in range(8)]
         older = [bits[:, (end - 16 + b) % bits.shape[1]] << b for b in range(8)]
         index = sum(newest) ^ np.asarray(code["folds"], dtype=np.int64)[sum(older)]
         for j in range(code["firsts"][t], code["firsts"][t + 1]):
-            out[:, code["columns"][j]] = values[256 * int(code["tables"][j]) + index] * scales[j] + means[j]
+            out[:, j] = V[256 * int(code["tables"][j]) + index]
     return out
+
+
+def trellis_scan(
+    codes: ArrayLike, code: dict[str, Any], values: ArrayLike, weights: ArrayLike, rise: ArrayLike
+) -> NDArray[np.int32]:
+    """Sums (n, q) of ``(value - 128) * weight * 2**rise`` of the block of 64 coordinates, modulo 2**32.
+
+    `values` (tables * 256) uint8, `weights` (q, coordinates) int8, `rise` (blocks).
+    """
+    looked_up = _looked_up(np.asarray(codes, np.uint8), code, values) - 128
+    sums = looked_up @ trellis_scan_prepare(weights, rise).T
+    return np.asarray(sums.astype(np.uint64).astype(np.uint32).view(np.int32))
+
+
+def trellis_scan_prepare(weights: ArrayLike, rise: ArrayLike) -> NDArray[np.int64]:
+    """Weights (q, coordinates) times the power of two of their block.
+
+    Examples
+    --------
+    >>> trellis_scan_prepare([[3] * 65], [2, 0])[0, 62:]
+    array([12, 12,  3])
+    """
+    W = np.asarray(weights, np.int64)
+    return np.asarray(W << np.asarray(rise, np.int64)[np.arange(W.shape[1]) // 64])
+
+
+def trellis_dot(codes: ArrayLike, code: dict[str, Any], weights: ArrayLike) -> NDArray[np.int64]:
+    """Inner products (q, n) of int16 `weights` (q, coordinates) with the values of codes, exact."""
+    return np.asarray(np.asarray(weights, np.int64) @ _looked_up(np.asarray(codes, np.uint8), code, code["values"]).T)
 
 
 def trellis_encode(x: ArrayLike, code: dict[str, Any]) -> NDArray[np.uint8]:

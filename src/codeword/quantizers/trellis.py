@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword import checks, registry, trellis, waterfill
+from codeword import _native, checks, registry, trellis, waterfill
 from codeword.base import F32, U8, Quantizer, State, array
 from codeword.errors import FormatError
+from codeword.trellis_scorer import ScanForm, TrellisScorer
 
 ALLOCATIONS = ("uniform", "waterfill")
 EFFORTS = ("fast", "default", "best")
@@ -163,10 +164,12 @@ class TrellisQuantizer(Quantizer):
     def _set(self, layouts: list[trellis.Layout], tables: list[trellis.Tables], scales: list[NDArray[np.float64]]) -> None:
         self._layouts, self._tables, self._scales = layouts, tables, scales
         self._means = [self._mean, *(np.zeros_like(self._mean) for _ in layouts[1:])]
-        self._coders = [
-            trellis.coder(table, layout, mean, scale, 0 if layout.code_size < _SHORT else _WARM[self.effort])
+        fields = [
+            trellis.arguments(table, layout, mean, scale, 0 if layout.code_size < _SHORT else _WARM[self.effort])
             for table, layout, mean, scale in zip(tables, layouts, self._means, scales, strict=True)
         ]
+        self._coders = [_native.Trellis(**f) for f in fields]
+        self._forms = [ScanForm(coder, f) for coder, f in zip(self._coders, fields, strict=True)]
         self.widths_ = np.zeros((len(layouts), len(self._mean)))
         for row, layout in zip(self.widths_, layouts, strict=True):
             row[layout.columns] = trellis.table_rates()[layout.tables]
@@ -187,6 +190,9 @@ class TrellisQuantizer(Quantizer):
             start += coder.code_size
         assert out is not None
         return out
+
+    def _scorer(self, queries: F32, metric: str) -> TrellisScorer:
+        return TrellisScorer(self, self._forms, queries, metric)
 
     def _state(self) -> State:
         state: State = {"mean": self._mean}

@@ -1,0 +1,243 @@
+"""TrellisScorer: distances from queries to trellis codes that are never decoded to floats, in two passes.
+
+    queries (q, d) --weights of the coordinates--> rough: int8 weights, 8-bit values;  scores, refine: 16 bits of both
+
+Sums are integers on every instruction set. The first pass gives each block of 64 coordinates a scale of its own, a power of two by
+the size of its columns; what it finds nearest is scored again from the same codes with 16-bit weights and values.
+
+Source: two planes of an integer query as in Gao & Long 2024, "RaBitQ"; power-of-two block scales as in OCP's microscaling formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codeword import _native
+from codeword.scorers import cosine_distances, inverse_roots, squared_norms
+from codeword.trellis import UNIT
+
+if TYPE_CHECKING:
+    from codeword.base import Quantizer
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+U8 = NDArray[np.uint8]
+_BLOCK = 64
+_MOST_RISE = 2000  # of the powers of two of all blocks: 64 * 128 * 127 times their sum stays below 2**31
+_NEGLIGIBLE = 1e-4  # spread, as part of the norm, that column means may add to it before the first pass counts that
+
+
+class ScanForm:
+    """What scorers need of one stage of a quantizer, made once.
+
+    Parameters
+    ----------
+    coder : Trellis
+    fields : dict
+        What it was made of: `codeword.trellis.arguments`.
+    """
+
+    def __init__(self, coder: _native.Trellis, fields: dict[str, Any]) -> None:
+        self.coder = coder
+        self.columns, self._tables = fields["columns"], fields["tables"]
+        self.scales, self.means = fields["scales"].astype(np.float64), fields["means"].astype(np.float64)
+        self._fill = fields["fill"].astype(np.float64)
+        self._fill[self.columns] = 0.0
+        self._values = fields["values"].reshape(-1, 256).astype(np.int64)
+        largest = np.abs(self._values).max(axis=1, initial=1)
+        self._narrow = np.rint(self._values * (127.0 / largest)[:, None]).astype(np.int64) + 128
+        self._units = (largest / 127.0)[self._tables]
+        self._blocks = _Blocks(self.scales * self._units)
+        self._norms: Callable[[U8], F64] | None = None
+
+    def constants(self, Q: F64) -> F64:
+        """What <q, x̂> (q,) has beside the coordinates' values."""
+        return _row_sums(Q[:, self.columns] * self.means) + _row_sums(Q * self._fill)
+
+    def weights(self, Q: F64) -> tuple[NDArray[np.int16], F64]:
+        """16-bit weights (q, coordinates) of the values, and their units (q,)."""
+        W = Q[:, self.columns] * self.scales
+        unit = np.abs(W).max(axis=1, initial=0.0) / 32767.0
+        return np.ascontiguousarray(np.rint(W * _inverse(unit)[:, None]), np.int16), unit
+
+    def rough(self, Q: F64) -> tuple[_native.TrellisQueries, F64]:
+        """8-bit weights of the values, prepared, and their units (q,)."""
+        weights, unit = self._blocks.narrow(Q[:, self.columns] * (self.scales * self._units))
+        return self._queries(self._narrow, self._blocks, weights), unit
+
+    def rough_norms(self, codes: U8) -> F64:
+        """Squared norms (n,) of the reconstructions, from 8-bit squares."""
+        if self._norms is None:
+            self._norms = self._rough_norms()
+        return self._norms(codes)
+
+    def _queries(self, values: NDArray[np.int64], blocks: _Blocks, weights: NDArray[np.int8]) -> _native.TrellisQueries:
+        return _native.TrellisQueries(self.coder, values.astype(np.uint8).ravel(), weights, blocks.order, blocks.rise)
+
+    def _rough_norms(self) -> Callable[[U8], F64]:
+        squares = self._values * self._values
+        largest = squares.max(axis=1, initial=1)
+        table = np.rint(squares * (255.0 / largest)[:, None]).astype(np.int64)
+        sizes = self.scales * self.scales * (largest / 255.0)[self._tables]
+        blocks = _Blocks(sizes)
+        weights, unit = blocks.narrow(sizes[None])
+        curved = self._queries(table, blocks, weights)
+        zero = 128.0 * float((weights.astype(np.int64) << blocks.rise[np.arange(len(sizes)) // _BLOCK]).sum()) * unit
+        constant = zero[0] + float(_row_sums((self.means * self.means)[None])[0] + _row_sums((self._fill * self._fill)[None])[0])
+        ones, nothing = np.ones(1, np.float32), np.zeros(1, np.float32)
+        spread, line = self.scales * UNIT, np.zeros((1, len(self._fill)))
+        line[0, self.columns] = 2.0 * self.means
+        added = _row_sums((line[:, self.columns] * spread) ** 2)[0]
+        if added <= (_NEGLIGIBLE * _row_sums((spread * spread)[None])[0]) ** 2:
+            return lambda codes: curved.scan(codes, ones, nothing)[0] * unit[0] + constant
+        straight, step = self.rough(line)
+        return lambda codes: (
+            curved.scan(codes, ones, nothing)[0] * unit[0] + straight.scan(codes, ones, nothing)[0] * step[0] + constant
+        )
+
+
+class _Blocks:
+    """Scales of blocks of 64 coordinates for weights that are about as large as `sizes` (coordinates,): ``2**rise`` units."""
+
+    def __init__(self, sizes: F64) -> None:
+        padded = np.zeros(-(-len(sizes) // _BLOCK) * _BLOCK)
+        padded[: len(sizes)] = sizes
+        largest = padded.reshape(-1, _BLOCK).max(axis=1)
+        ratio = largest / max(float(largest.max(initial=0.0)), 1e-300)
+        exponents = np.maximum(np.frexp(ratio * np.sqrt(2.0))[1].astype(np.int64) - 1, -30)
+        exponents -= exponents.max(initial=-30)
+        rise = np.zeros(len(largest), np.int64)
+        for most in range(31 if len(largest) else 0):
+            raised = np.maximum(exponents + most, 0)
+            raised -= raised.min()
+            if (1 << raised).sum() <= _MOST_RISE:
+                rise = raised
+        self.rise = rise.astype(np.uint8)
+        self.order = np.argsort(-rise, kind="stable").astype(np.int32)
+        self._factors = 2.0 ** -rise[np.arange(len(sizes)) // _BLOCK]
+        self._largest = min(127.0, 2.0**31 * 0.99 / (_BLOCK * 128.0 * max(int((1 << rise).sum()), 1)))
+
+    def narrow(self, W: F64) -> tuple[NDArray[np.int8], F64]:
+        """Weights (q, coordinates) as int8 in units of ``unit[l] * 2**rise``, and the units (q,)."""
+        scaled = W * self._factors
+        unit = np.abs(scaled).max(axis=1, initial=0.0) / self._largest
+        return np.ascontiguousarray(np.rint(scaled * _inverse(unit)[:, None]), np.int8), unit
+
+
+class TrellisScorer:
+    """Distances to the reconstructions of trellis codes.
+
+    `scores` and `refine` use 16 bits of query and table: the error of ``<q, x̂>`` is about ``|q| |x̂|`` times 1e-5. `rough` uses 8
+    of each, with errors around a thousandth of ``|q| |x̂|``, ten times faster; a search takes the candidates from it and scores
+    those again.
+
+    Parameters
+    ----------
+    quantizer : TrellisQuantizer
+        Fitted; its `_decode` gives the rows whose norms are wanted.
+    forms : list of ScanForm
+        Of its stages.
+    queries : ndarray (q, d) float32
+    metric : {"l2", "ip", "cosine"}
+
+    Attributes
+    ----------
+    rough : callable or None
+        ``rough(codes (n, code_size)) -> float32 (q, n)``; None for distances that need norms of a code of two stages.
+
+    Examples
+    --------
+    >>> import numpy as np, codeword as cw
+    >>> X = np.random.default_rng(0).normal(size=(500, 64)).astype("f4")
+    >>> tq = cw.TrellisQuantizer(2.0).fit(X)
+    >>> codes = tq.encode(X)
+    >>> scorer = tq.scorer(X[:1], "l2")
+    >>> wanted = ((tq.decode(codes) - X[0]) ** 2).sum(1)
+    >>> bool(np.abs(scorer.scores(codes)[0] - wanted).max() < 0.01), bool(np.abs(scorer.rough(codes)[0] - wanted).max() < 3)
+    (True, True)
+    """
+
+    def __init__(self, quantizer: Quantizer, forms: list[ScanForm], queries: F32, metric: str) -> None:
+        self.metric = metric
+        self._quantizer, self._forms = quantizer, forms
+        Q = queries.astype(np.float64)
+        self._weights = [form.weights(Q) for form in forms]
+        self._constants = np.asarray(sum(form.constants(Q) for form in forms))
+        self._squares = squared_norms(queries)
+        self._inverse_norms = inverse_roots(self._squares)
+        self.rough: Callable[[U8], F32] | None = self._rough if metric == "ip" or len(forms) == 1 else None
+        self._queries: list[tuple[_native.TrellisQueries, F32, F32]] = []
+        if self.rough is not None:
+            factor = {"l2": np.full(len(Q), -2.0), "ip": np.full(len(Q), -1.0), "cosine": -self._inverse_norms}[metric]
+            bias = factor * self._constants + (self._squares if metric == "l2" else 0.0)
+            for form in forms:
+                prepared, unit = form.rough(Q)
+                self._queries.append((prepared, (factor * unit).astype(np.float32), bias.astype(np.float32)))
+                bias = np.zeros(len(Q))
+
+    def scores(self, codes: U8) -> F32:
+        """Distances float32 (q, n) of `codes` (n, code_size)."""
+        codes = np.ascontiguousarray(codes)
+        products = self._products(codes, lambda form, part, weights: form.coder.dot(part, weights))
+        return self._distances(products, lambda: self._norms(codes)[None])
+
+    def refine(self, codes: U8) -> F32:
+        """Distances float32 (q, c) of codes (q, c, code_size): each query's own."""
+        codes = np.ascontiguousarray(codes)
+        products = self._products(codes, lambda form, part, weights: form.coder.dot_each(part, weights))
+        return self._distances(products, lambda: self._norms(codes.reshape(-1, codes.shape[-1])).reshape(codes.shape[:-1]))
+
+    def _products(self, codes: U8, dot: Callable[[ScanForm, U8, NDArray[np.int16]], NDArray[np.int64]]) -> F64:
+        """Inner products (q, n) of the queries with the reconstructions."""
+        out = np.broadcast_to(self._constants[:, None], (len(self._constants), codes.shape[-2]))
+        for form, part, (weights, unit) in zip(self._forms, self._parts(codes), self._weights, strict=True):
+            out = out + unit[:, None] * dot(form, part, weights)
+        return out
+
+    def _parts(self, codes: U8) -> list[U8]:
+        """The codes of each stage."""
+        if len(self._forms) == 1:
+            return [codes]
+        ends = np.cumsum([form.coder.code_size for form in self._forms])[:-1]
+        return [np.ascontiguousarray(part) for part in np.split(codes, ends, axis=-1)]
+
+    def _norms(self, codes: U8) -> F64:
+        return squared_norms(self._quantizer._decode(codes))
+
+    def _distances(self, products: F64, norms: Callable[[], F64]) -> F32:
+        if self.metric == "ip":
+            return (0.0 - products).astype(np.float32)
+        if self.metric == "l2":
+            return np.maximum(self._squares[:, None] - 2.0 * products + norms(), 0.0).astype(np.float32)
+        cosines = products * self._inverse_norms[:, None] * inverse_roots(norms())
+        return (1.0 - np.clip(cosines, -1.0, 1.0)).astype(np.float32)
+
+    def _rough(self, codes: U8) -> F32:
+        codes = np.ascontiguousarray(codes)
+        parts = zip(self._queries, self._parts(codes), strict=True)
+        scores = [prepared.scan(part, factor, bias) for (prepared, factor, bias), part in parts]
+        total = scores[0] if len(scores) == 1 else scores[0] + scores[1]
+        if self.metric == "ip":
+            return total
+        norms = self._forms[0].rough_norms(codes)
+        if self.metric == "cosine":
+            return cosine_distances(total, norms)
+        nothing, ones = np.zeros(len(total), np.float32), np.ones(len(norms), np.float32)
+        _native.rescale(total, nothing, ones, norms.astype(np.float32), nothing, 0.0)
+        return total
+
+
+def _row_sums(A: F64) -> F64:
+    """Sum of each row, in the order of the columns: the same on every machine."""
+    return np.asarray(np.add.accumulate(A, axis=1)[:, -1]) if A.shape[1] else np.zeros(len(A))
+
+
+def _inverse(units: F64) -> F64:
+    """``1 / units``, and 0 where that is no number."""
+    with np.errstate(divide="ignore"):
+        inverse = 1.0 / units
+    return np.where(np.isfinite(inverse), inverse, 0.0)
