@@ -20,7 +20,15 @@ CODEWORD_INLINE Words dot_lanes(Words acc, Words values, Words weights) {
 using ScanValue = int16_t;
 using ScanWeight = int16_t;
 constexpr int kScanZero = 0;
-CODEWORD_INLINE Words dot_lanes(Words acc, Words values, Words weights) { return dot_halves(acc, values, weights); }
+CODEWORD_INLINE Words dot_lanes(Words acc, Words values, Words weights) {
+#if defined(__aarch64__) || defined(_M_ARM64)  // dot_halves adds halves that are four lanes apart
+  const int16x8_t x = vreinterpretq_s16_u32(values.v), y = vreinterpretq_s16_u32(weights.v);
+  const int32x4_t sums = vpaddq_s32(vmull_s16(vget_low_s16(x), vget_low_s16(y)), vmull_high_s16(x, y));
+  return {vaddq_u32(acc.v, vreinterpretq_u32_s32(sums))};
+#else
+  return dot_halves(acc, values, weights);
+#endif
+}
 #endif
 constexpr int64_t kScanPack = 4 / sizeof(ScanValue);                    // coordinates in a lane
 constexpr int64_t kScanGroups = kTrellisBlock / kScanPack;              // lanes of a block
