@@ -5,7 +5,7 @@ X (n, d) --transforms--> Y (n, d_out) --quantizer--> codes --quantizer--> Ŷ --i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -191,19 +191,43 @@ class PipelineScorer:
         self._norms = np.sqrt(lane_dot(Q, Q))
         self._offset_square = float(lane_dot(b[None], b[None])[0])
         along = _project(pipeline.transforms, b[None]).astype(np.float32)
-        self._inner = pipeline.quantizer._scorer(np.concatenate([moved, along]), "ip")
+        self._inner = pipeline.quantizer._scorer(moved, "ip")
         self._lengths = pipeline.quantizer._scorer(np.zeros((1, moved.shape[1]), np.float32), "l2")
+        self._along = pipeline.quantizer._scorer(along, "ip") if along.any() else None
+
+    @property
+    def rough(self) -> Callable[[U8], F32] | None:
+        """The first pass, where the quantizer's scorer has one."""
+        scorers = [self._inner, *([self._lengths] if self.metric == "cosine" else [])]
+        return self._rough if all(getattr(s, "rough", None) is not None for s in scorers) else None
 
     def scores(self, codes: U8) -> F32:
         """Distances float32 (q, n) of `codes` (n, code_size); smaller is closer."""
         inner: F32 = self._inner.scores(codes)
+        return self._finished(inner, lambda: self._squares(codes)[None])
+
+    def refine(self, codes: U8) -> F32:
+        """Distances float32 (q, c) of codes (q, c, code_size): each query's own."""
+        inner: F32 = self._inner.refine(codes)
+        return self._finished(inner, lambda: self._squares(codes.reshape(-1, codes.shape[2])).reshape(codes.shape[:2]))
+
+    def _rough(self, codes: U8) -> F32:
+        inner: F32 = self._inner.rough(codes)
+        return self._finished(inner, lambda: self._squares(codes, rough=True)[None])
+
+    def _squares(self, codes: U8, rough: bool = False) -> F32:
+        """Squared norms (n,) of the reconstructions."""
+        lengths, *along = [(s.rough if rough else s.scores)(codes)[0] for s in (self._lengths, self._along) if s is not None]
+        square: F32 = lengths + np.float32(self._offset_square)
+        return square if not along else lengths - 2.0 * along[0] + np.float32(self._offset_square)
+
+    def _finished(self, inner: F32, squares: Callable[[], F32]) -> F32:
         if self.metric != "cosine":
             if not self._constant.any():
                 return inner
             return (inner + self._constant[:, None]).astype(np.float32)
-        ip = -(inner[:-1] + self._constant[:, None])
-        square = self._lengths.scores(codes)[0] - 2.0 * inner[-1] + self._offset_square
-        lengths = np.sqrt(np.maximum(square, 0.0))
+        ip = -(inner + self._constant[:, None])
+        lengths = np.sqrt(np.maximum(squares(), 0.0))
         with np.errstate(divide="ignore", invalid="ignore"):
             cosine = ip / (self._norms[:, None] * lengths)
         return np.where(np.isfinite(cosine), 1.0 - np.clip(cosine, -1.0, 1.0), 1.0).astype(np.float32)

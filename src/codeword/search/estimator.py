@@ -23,7 +23,7 @@ and cosines is ours: on SIFT with 32-byte product codes recall@10 by inner produ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -143,6 +143,7 @@ class EstimatingScorer:
             queries = queries * np.divide(unit, lengths, out=np.zeros_like(lengths), where=lengths > 0)[:, None]
         centred = (queries - mean).astype(np.float32)
         self._inner = estimator.quantizer.scorer(centred, "ip")
+        self.rough = None if getattr(self._inner, "rough", None) is None else self._rough
         wide = centred.astype(np.float64)
         along = lane_dot(wide, np.broadcast_to(mean, wide.shape))  # <q̃, mean>
         gains, seconds = estimator._levels.astype(np.float64)
@@ -161,7 +162,21 @@ class EstimatingScorer:
 
     def scores(self, codes: U8, side: U8) -> F32:
         """Distances float32 (q, n) of `codes` (n, code_size) with their `side` (n, 2)."""
-        scores = np.ascontiguousarray(self._inner.scores(codes), np.float32)
+        return self._finished(self._inner.scores(codes), side)
+
+    def refine(self, codes: U8, side: U8) -> F32:
+        """Distances float32 (q, c) of codes (q, c, code_size) with their side data (q, c, 2): each query's own."""
+        scores = np.asarray(self._inner.refine(codes), np.float32)
+        scores = (scores + self._before[:, None]) * self._factor[side[..., 0]] + self._term[side[..., 1]]
+        scores = np.asarray(np.maximum(scores + self._after[:, None], np.float32(self._floor)), np.float32)
+        scores[self._nowhere] = 1.0
+        return scores
+
+    def _rough(self, codes: U8, side: U8) -> F32:
+        return self._finished(self._inner.rough(codes), side)
+
+    def _finished(self, products: F32, side: U8) -> F32:
+        scores = np.ascontiguousarray(products, np.float32)
         factor, term = self._factor[side[:, 0]], self._term[side[:, 1]]
         _native.rescale(scores, self._before, factor, term, self._after, self._floor)
         scores[self._nowhere] = 1.0
@@ -187,7 +202,7 @@ def worthwhile(estimator: Estimator, X: F32) -> bool:
     gain within twice its standard error does not count.
     """
     from codeword.exact import exact_search
-    from codeword.search.flat import nearest
+    from codeword.search.flat import Scores, nearest
 
     sample = np.ascontiguousarray(X[keys.sample(0, _STREAM + 1, len(X), _TRAINING_ROWS)])
     held = keys.sample(0, _STREAM + 2, len(sample), min(1024, len(sample) // 4))
@@ -201,11 +216,7 @@ def worthwhile(estimator: Estimator, X: F32) -> bool:
     with_code, _ = exact_search(finer, queries, k, metric)
     side = estimator.side(rows, codes)
 
-    def scores_of(batch: NDArray[Any]) -> Callable[[slice], Any]:
-        scorer = estimator.scorer(batch)
-        return lambda part: scorer.scores(codes[part], side[part])
-
-    estimated, _ = nearest(scores_of, len(rows), queries, k)
+    estimated, _ = nearest(lambda batch: Scores.of(estimator.scorer(batch), codes, side), len(rows), queries, k)
     gain = (_hits(estimated, truth) - _hits(with_code, truth)) / k
     noise = float(gain.std()) / len(gain) ** 0.5
     return bool(gain.mean() > 2 * noise and gain.mean() > 0)

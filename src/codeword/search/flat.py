@@ -8,6 +8,7 @@ codes (n, code_size), queries (q, d) --scorer, block by block--> ids, distances 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,17 +25,51 @@ NO_ID = 2**63 - 1
 _QUERIES_A_BATCH = 256
 _SCORES_A_BLOCK = 1 << 20
 _SMALLEST_BLOCK = 4096
+_CANDIDATES = (4, 64)  # as many times k, and so many more, that a first pass hands on
+_CANDIDATES_A_BATCH = 1 << 18
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Distances of one batch of queries to rows, by number.
+
+    Attributes
+    ----------
+    scores : callable
+        Distances (q, rows) float32 for a slice of the rows.
+    rough : callable, optional
+        The same, quickly and nearly.
+    refine : callable, optional
+        Distances (q, c) as in `scores` for numbers (q, c) of rows; there if `rough` is.
+    """
+
+    scores: Callable[[slice], Any]
+    rough: Callable[[slice], Any] | None = None
+    refine: Callable[[I64], Any] | None = None
+
+    @classmethod
+    def of(cls, scorer: Any, codes: NDArray[np.uint8], *side: NDArray[np.uint8]) -> Scores:
+        """Of a scorer and the rows' codes, with their side data where the scorer takes any."""
+        arrays = (codes, *side)
+        if getattr(scorer, "rough", None) is None:
+            return cls(lambda part: scorer.scores(*(a[part] for a in arrays)))
+        return cls(
+            lambda part: scorer.scores(*(a[part] for a in arrays)),
+            lambda part: scorer.rough(*(a[part] for a in arrays)),
+            lambda rows: scorer.refine(*(a[rows] for a in arrays)),
+        )
 
 
 def nearest(
-    scores_of: Callable[[NDArray[Any]], Callable[[slice], Any]], n: int, queries: NDArray[Any], k: int, ids: I64 | None = None
+    scores_of: Callable[[NDArray[Any]], Scores], n: int, queries: NDArray[Any], k: int, ids: I64 | None = None
 ) -> tuple[I64, F32]:
     """The k nearest of n rows to each query.
 
     Parameters
     ----------
     scores_of : callable
-        Gives, for a batch of queries (q, d), a function from a slice of the rows to their distances (q, rows).
+        Gives the `Scores` of a batch of queries (q, d). Where they have a first pass, the nearest ``4 k + 64`` by that are scored
+        again, and the k nearest of those returned.
     n : int
     queries : ndarray (q, d)
     k : int
@@ -57,23 +92,48 @@ def nearest(
     distances, names = np.full((len(queries), k), np.inf, np.float32), np.full((len(queries), k), NO_ID)
     if not names.size:
         return names, distances
+    wanted = min(n, _CANDIDATES[0] * k + _CANDIDATES[1])
+    step = min(_QUERIES_A_BATCH, max(32, _CANDIDATES_A_BATCH // wanted))
     with runtime.Progress("search", len(queries) * n, "distances") as progress:
-        for first in range(0, len(queries), _QUERIES_A_BATCH):
-            batch = slice(first, first + _QUERIES_A_BATCH)
+        for first in range(0, len(queries), step):
+            batch = slice(first, first + step)
             score = scores_of(queries[batch])
-            step = max(_SMALLEST_BLOCK, _SCORES_A_BLOCK // len(queries[batch]))
-            for start in range(0, n, step):
-                part = slice(start, min(n, start + step))
-                scores = np.ascontiguousarray(score(part), np.float32)
-                if ids is None:
-                    _native.offer_range(distances[batch], names[batch], scores, start)
-                else:
-                    _native.offer(distances[batch], names[batch], scores, np.ascontiguousarray(ids[part]))
-                progress.advance(scores.size)
+            if score.rough is None or score.refine is None or 2 * wanted > n:
+                _offer_all(score.scores, n, distances[batch], names[batch], ids, progress)
+                continue
+            near, rows = np.full((len(queries[batch]), wanted), np.inf, np.float32), np.full((len(queries[batch]), wanted), NO_ID)
+            _offer_all(score.rough, n, near, rows, None, progress)
+            _pick(score.refine, rows, ids, distances[batch], names[batch])
     if int(names.max()) == NO_ID:
         raise ValueError("queries: some distances are no float32 numbers; scale vectors and queries down")
     _native.sort_lists(distances, names)
     return names, distances
+
+
+def _offer_all(
+    score: Callable[[slice], Any], n: int, distances: F32, names: I64, ids: I64 | None, progress: runtime.Progress
+) -> None:
+    """Offer all rows, block by block, to the lists of a batch of queries."""
+    step = max(_SMALLEST_BLOCK, _SCORES_A_BLOCK // len(names))
+    for start in range(0, n, step):
+        part = slice(start, min(n, start + step))
+        scores = np.ascontiguousarray(score(part), np.float32)
+        if ids is None:
+            _native.offer_range(distances, names, scores, start)
+        else:
+            _native.offer(distances, names, scores, np.ascontiguousarray(ids[part]))
+        progress.advance(scores.size)
+
+
+def _pick(refine: Callable[[I64], Any], rows: I64, ids: I64 | None, distances: F32, names: I64) -> None:
+    """Score candidates `rows` (q, c) again and fill the lists with the nearest, equal distances by id."""
+    if int(rows.max()) == NO_ID:
+        return  # distances beyond float32: `nearest` says so
+    again = np.ascontiguousarray(refine(rows), np.float32)
+    known = rows if ids is None else ids[rows]
+    order = np.lexsort((known, again), axis=1)[:, : names.shape[1]]
+    names[:] = np.take_along_axis(known, order, axis=1)
+    distances[:] = np.take_along_axis(again, order, axis=1)
 
 
 def scan(quantizer: Quantizer, codes: Any, queries: Any, k: int = 10, metric: str = "l2") -> tuple[I64, F32]:
@@ -111,8 +171,4 @@ def scan(quantizer: Quantizer, codes: Any, queries: Any, k: int = 10, metric: st
     k = checks.integer(k, "k", 1, 2**31 - 1)
     Q = checks.rows(queries, "queries", d=quantizer.d, wide=True, empty=True)
 
-    def scores_of(batch: NDArray[Any]) -> Callable[[slice], Any]:
-        scorer = quantizer.scorer(batch, metric)
-        return lambda part: scorer.scores(C[part])
-
-    return nearest(scores_of, len(C), Q, k)
+    return nearest(lambda batch: Scores.of(quantizer.scorer(batch, metric), C), len(C), Q, k)

@@ -8,7 +8,7 @@ Nothing is decoded and no row kept: a vector takes `code_size` bytes, side data 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -295,14 +295,12 @@ class Index:
             side[start:stop] = self.estimator.side(block, codes[start:stop])
         return codes, side
 
-    def _scores_of(self, Q: NDArray[Any]) -> Callable[[slice], Any]:
+    def _scores_of(self, Q: NDArray[Any]) -> flat.Scores:
         """Distances from a batch of queries to rows."""
         codes, side = self._stored().codes, self._stored().side
         if self.estimator is None:
-            scorer = self.quantizer.scorer(Q, self.metric)
-            return lambda part: scorer.scores(codes[part])
-        estimating = self.estimator.scorer(Q)
-        return lambda part: estimating.scores(codes[part], side[part])
+            return flat.Scores.of(self.quantizer.scorer(Q, self.metric), codes)
+        return flat.Scores.of(self.estimator.scorer(Q), codes, side)
 
 
 def _checked_ids(ids: Any, n: int | None) -> I64:
