@@ -25,7 +25,7 @@ NO_ID = 2**63 - 1
 _QUERIES_A_BATCH = 256
 _SCORES_A_BLOCK = 1 << 20
 _SMALLEST_BLOCK = 4096
-_CANDIDATES = (4, 64)  # as many times k, and so many more, that a first pass hands on
+_CANDIDATES = (3, 32)  # as many times k, and so many more, that a first pass hands on
 _CANDIDATES_A_BATCH = 1 << 18
 
 
@@ -68,7 +68,7 @@ def nearest(
     Parameters
     ----------
     scores_of : callable
-        Gives the `Scores` of a batch of queries (q, d). Where they have a first pass, the nearest ``4 k + 64`` by that are scored
+        Gives the `Scores` of a batch of queries (q, d). Where they have a first pass, the nearest ``3 k + 32`` by that are scored
         again, and the k nearest of those returned.
     n : int
     queries : ndarray (q, d)
