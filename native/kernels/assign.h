@@ -97,12 +97,10 @@ inline void find_nearest(const AssignCodebook& book, const AssignScratch& scratc
   int64_t left = n;
   bool all = true;
 #if CODEWORD_VNNI
-  if (book.has_s16 && is_narrow(book.d, book.k)) {
-    left = filter_narrow_rows(book, scratch, rows, left);
-    all = false;
-  }
   if (book.has_s16) {
-    left = filter_rows(book, FilterS16(book, scratch), scratch, rows, scratch.pending, left, all);
+    left = is_narrow(book.d, book.k)
+               ? filter_narrow_rows(book, scratch, rows, left)
+               : filter_rows(book, FilterS16(book, scratch), scratch, rows, scratch.pending, left, all);
     all = false;
   }
   if (book.has_s8) {
