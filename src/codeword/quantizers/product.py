@@ -28,8 +28,8 @@ class ProductQuantizer(Quantizer):
         Pieces, 1 to d. Where m does not divide d, the first ``d % m`` pieces are one dimension longer.
     bits : int
         Bits of each piece's number, 1 to 16. Training needs at least 2**bits rows.
-    seeding, max_iter, tol, seed
-        As in `VectorQuantizer`, for each piece.
+    effort, seeding, max_iter, tol, seed, trim
+        As in `VectorQuantizer`, for each piece; 12 passes at default effort.
 
     Attributes
     ----------
@@ -49,25 +49,46 @@ class ProductQuantizer(Quantizer):
     """
 
     codebooks: list[F32]
+    _start: list[F32] | None = None
 
     def __init__(
         self,
         m: int,
         bits: int = 8,
         *,
+        effort: str = "default",
         seeding: str = "kmeans++",
-        max_iter: int = 12,
-        tol: float = 1e-4,
+        max_iter: int | None = None,
+        tol: float | None = None,
         seed: int = 0,
         trim: bool = True,
     ) -> None:
         self.m = m
         self.bits = bits
+        self.effort = effort
         self.seeding = seeding
         self.max_iter = max_iter
         self.tol = tol
         self.seed = seed
         self.trim = trim
+
+    def fit(self, X: Any, sample_weight: Any = None, *, start: Any = None) -> ProductQuantizer:
+        """Learn from training rows, as `Quantizer.fit` says.
+
+        Parameters
+        ----------
+        X, sample_weight
+            See `Quantizer.fit`.
+        start : sequence of m arrays (2**bits, dsub), or fitted ProductQuantizer, optional
+            Codebooks to go on from, instead of ones drawn from the rows: all passes then go over all rows.
+        """
+        if start is not None:
+            given = start.codebooks if isinstance(start, ProductQuantizer) else start
+            self._start = [checks.rows(C, f"start[{i}]") for i, C in enumerate(given)]
+        try:
+            return super().fit(X, sample_weight)
+        finally:
+            self._start = None
 
     def indices(self, codes_: Any) -> NDArray[np.uint32]:
         """Codeword numbers (n, m) of packed codes (n, code_size)."""
@@ -87,8 +108,13 @@ class ProductQuantizer(Quantizer):
 
     def _fit(self, X: F32, weight: F32 | None) -> None:
         k, cut = self._k(), pieces.cut(X.shape[1], self.m)
-        settings = kmeans.Settings.checked(k, self.seeding, self.max_iter, self.tol, self.seed, self.trim, k)
-        self.training_ = pieces.train(X, cut, settings, weight, "ProductQuantizer.fit")
+        settings = kmeans.Settings.checked(
+            k, self.seeding, self.max_iter, self.tol, self.seed, self.trim, k, effort=self.effort, passes=12
+        )
+        shapes = [(k, stop - start) for start, stop in cut]
+        if self._start is not None and [C.shape for C in self._start] != shapes:
+            raise ValueError(f"start: expected codebooks of shapes {shapes}, got {[C.shape for C in self._start]}")
+        self.training_ = pieces.train(X, cut, settings, weight, "ProductQuantizer.fit", self._start)
         self._set([t.codebook for t in self.training_])
 
     def _set(self, codebooks: list[F32]) -> None:

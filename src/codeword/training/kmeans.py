@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from codeword import checks, keys
 from codeword.training import seeding, sums
+from codeword.training.effort import EFFORTS, WORDS, Effort
+from codeword.training.hierarchy import Grouped, first_of_many, settle
 from codeword.training.lloyd import RELAXATION
 from codeword.training.lloyd import Assign as Assign
 from codeword.training.lloyd import Cells as Cells
@@ -21,16 +23,17 @@ from codeword.training.lloyd import Pass as Pass
 from codeword.training.lloyd import Training as Training
 from codeword.training.lloyd import exactly as exactly
 from codeword.training.lloyd import lloyd as lloyd
-from codeword.training.nearest import nearest, pack
 from codeword.training.statistics import Plan, Survey
+from codeword.training.unseen import FirstLook, measured
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 SEEDINGS = ("kmeans++", "random", "lbg")
-# The first codebook is drawn from this many rows a codeword: from 8 up the distortion in the end does not depend on it.
-_SEED_ROWS = 16
+ASSIGNMENTS = ("auto", "exact", "hierarchical")
+# From this many codewords on "auto" is hierarchical: a fifth of the time of exact passes there, a thirtieth at 2**18.
+_MANY = 1 << 15
 _PART_ROWS = 32
 _PART_STREAM = 201
 _LBG_PASSES = 3
@@ -48,24 +51,45 @@ class Settings:
     seed: int = 0
     trim: bool = True
     relaxation: float = RELAXATION
+    effort: Effort = EFFORTS["default"]
+    assignment: str = "auto"
 
     @classmethod
     def checked(
-        cls, k: object, seeding: object, max_iter: object, tol: object, seed: object, trim: object, largest_k: int
+        cls,
+        k: object,
+        seeding: object,
+        max_iter: object,
+        tol: object,
+        seed: object,
+        trim: object,
+        largest_k: int,
+        *,
+        effort: object = "default",
+        assignment: object = "auto",
+        passes: int = 16,
     ) -> Settings:
-        """Build from unchecked parameters; errors name the parameter."""
+        """Build from unchecked parameters; errors name the parameter. `passes` is what `max_iter` None means at default effort."""
+        words = EFFORTS[checks.choice(effort, "effort", WORDS)]
         return cls(
             checks.integer(k, "k", 1, largest_k),
             checks.choice(seeding, "seeding", SEEDINGS),
-            checks.integer(max_iter, "max_iter", 0, 100_000),
-            checks.real(tol, "tol", 0.0, 1.0),
+            round(passes * words.passes) if max_iter is None else checks.integer(max_iter, "max_iter", 0, 100_000),
+            words.tol if tol is None else checks.real(tol, "tol", 0.0, 1.0),
             checks.integer(seed, "seed", 0, 2**63 - 1),
             checks.flag(trim, "trim"),
+            effort=words,
+            assignment=checks.choice(assignment, "assignment", ASSIGNMENTS),
         )
 
+    @property
+    def hierarchical(self) -> bool:
+        """Whether rows look for their cells in groups."""
+        return self.assignment == "hierarchical" or (self.assignment == "auto" and self.k >= _MANY)
 
-def train(X: F32, settings: Settings, weight: F32 | None = None, label: str = "k-means") -> Training:
-    """Learn a codebook from rows `X` (n, d), n at least k.
+
+def train(X: F32, settings: Settings, weight: F32 | None = None, label: str = "k-means", start: F32 | None = None) -> Training:
+    """Learn a codebook from rows `X` (n, d), n at least k; with a codebook `start` (k, d), go on from that.
 
     Raises
     ------
@@ -83,35 +107,60 @@ def train(X: F32, settings: Settings, weight: F32 | None = None, label: str = "k
         kept &= True if weight is None else weight > 0
         X, eligible, weight = X[kept], eligible[kept], None if weight is None else weight[kept]
     plan = replace(Plan.of(Survey.of(X, weight)), n=rows)
-    result = _widening(X, settings, weight, eligible, label, plan)
-    result.not_seeded, result.trimmed = n - int(eligible.sum()), trimmed
+    result = _widening(X, settings, weight, eligible, label, plan, start)
+    result.rows, result.not_seeded, result.trimmed = n, n - int(eligible.sum()), trimmed
     return result
 
 
-def _widening(X: F32, settings: Settings, weight: F32 | None, eligible: NDArray[np.bool_], label: str, plan: Plan) -> Training:
+def _widening(
+    X: F32, settings: Settings, weight: F32 | None, eligible: NDArray[np.bool_], label: str, plan: Plan, start: F32 | None
+) -> Training:
     """Seed and improve on nested parts of the rows, then on all of them: half the passes each, where there are parts.
 
     A codebook of a part with some dozens of rows a codeword is close to that of the whole and far cheaper; the passes over all rows
-    then only have to finish it.
+    then only have to finish it. What the rows of a part and those outside it lose at first tells how far the part was too small.
     """
-    sizes = part_sizes(len(X), settings)
+    most = settings.effort.most_rows
+    largest = len(X) if most is None else min(len(X), most * settings.k)
+    sizes = [largest] if start is not None else part_sizes(largest, settings)
     passes = settings.max_iter if len(sizes) == 1 else (settings.max_iter + 1) // 2
 
-    def part(size: int) -> tuple[F32, F32 | None, NDArray[np.bool_]]:
-        rows = slice(None) if size >= len(X) else keys.sample(settings.seed, _PART_STREAM, len(X), size)
+    def part(rows: I64 | slice) -> tuple[F32, F32 | None, NDArray[np.bool_]]:
         return X[rows], None if weight is None else weight[rows], eligible[rows]
 
-    codebook = first_codebook(*part(_SEED_ROWS * settings.k), settings, plan)
+    def rows_of(size: int) -> I64 | slice:
+        return slice(None) if size >= len(X) else keys.sample(settings.seed, _PART_STREAM, len(X), size)
+
+    if start is None:
+        codebook = first_codebook(*part(rows_of(min(largest, settings.effort.seed_rows * settings.k))), settings, plan)
+    else:
+        codebook = start
     levels: list[tuple[int, int]] = []
     done: list[Pass] = []
+    seen: I64 | slice = slice(0)
     for size in sizes:
-        some, mass, inside = part(size)
-        result = lloyd(some, codebook, mass, passes, settings.tol, inside, label, settings.relaxation, plan=plan)
-        codebook = result.codebook
+        rows = rows_of(size)
+        some, mass, inside = part(rows)
+        find = Grouped(some, mass, settings.seed, settings.effort.loss) if settings.hierarchical else exactly(some)
+        look = FirstLook(find, mass, _places(seen, rows) if levels else None)
+        result = lloyd(some, codebook, mass, passes, settings.tol, inside, label, settings.relaxation, look, plan)
+        codebook, seen = result.codebook, rows
         levels.append((size, len(result.history)))
         done += result.passes
+    if result.history:
+        result.unseen = look.unseen(result.history[0] * X.shape[1], largest)
+    if isinstance(find, Grouped):
+        done.append(settle(result, find, some, mass, inside, plan))
+    if isinstance(seen, np.ndarray):
+        result.unseen = measured(X, weight, result.codebook, seen, settings.seed)
     result.levels, result.passes = levels, done
     return result
+
+
+def _places(some: I64 | slice, rows: I64 | slice) -> I64:
+    """Where rows `some` are among `rows`, both rising."""
+    assert isinstance(some, np.ndarray)
+    return np.searchsorted(rows, some) if isinstance(rows, np.ndarray) else some
 
 
 def part_sizes(n: int, settings: Settings) -> list[int]:
@@ -127,23 +176,29 @@ def first_codebook(X: F32, weight: F32 | None, eligible: NDArray[np.bool_], sett
     if settings.seeding == "random":
         return seeding.random_rows(X, settings.k, weight, eligible, settings.seed)
     if settings.seeding == "lbg":
-        return split(X, settings.k, weight, eligible, plan)
+        return split(
+            X, settings.k, weight, eligible, plan, Grouped(X, weight, settings.seed, 0.01) if settings.hierarchical else None
+        )
+    if settings.hierarchical:
+        return first_of_many(X, settings.k, weight, eligible, settings.seed)
     return seeding.kmeans_plus_plus(X, settings.k, weight, eligible, settings.seed)
 
 
-def split(X: F32, k: int, weight: F32 | None, eligible: NDArray[np.bool_], plan: Plan | None = None) -> F32:
+def split(
+    X: F32, k: int, weight: F32 | None, eligible: NDArray[np.bool_], plan: Plan | None = None, assign: Assign | None = None
+) -> F32:
     """LBG: start from the mean, split the cells of largest distortion in two, improve, until there are k."""
+    assign = assign or exactly(X)
     codebook = lloyd(X, np.zeros((1, X.shape[1]), np.float32), weight, 1, 0.0, eligible, plan=plan).codebook
     while len(codebook) < k:
-        labels, squares = nearest(X, pack([codebook]), 2 * codebook.size, distances=True)
-        assert squares is not None
-        loss = _loss_of_cells(labels[:, 0], squares[:, 0], weight, len(codebook))
+        labels, squares = assign(codebook, None)
+        loss = _loss_of_cells(labels, squares, weight, len(codebook))
         parents = np.lexsort((np.arange(len(loss)), -loss))[: k - len(codebook)]
-        far = X[_farthest_rows(labels[:, 0], np.where(eligible, squares[:, 0], -1.0), len(codebook))[parents]]
+        far = X[_farthest_rows(labels, np.where(eligible, squares, -1.0), len(codebook))[parents]]
         step = _LBG_STEP * (far - codebook[parents])
         codebook = np.concatenate([codebook, codebook[parents] + step])
         codebook[parents] -= step
-        codebook = lloyd(X, codebook, weight, _LBG_PASSES, 0.0, eligible, plan=plan).codebook
+        codebook = lloyd(X, codebook, weight, _LBG_PASSES, 0.0, eligible, assign=assign, plan=plan).codebook
     return codebook
 
 

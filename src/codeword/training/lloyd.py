@@ -22,6 +22,7 @@ from codeword import _native, runtime
 from codeword.training.nearest import nearest, pack
 from codeword.training.statistics import Farthest, Plan, Survey, Taken, keep_farthest, repair
 from codeword.training.sums import Total
+from codeword.training.unseen import Unseen
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -65,6 +66,15 @@ class Training:
     """Rows and passes of each level of training: nested parts of the rows, then all of them. `history` is the last level's."""
     passes: list[Pass] = field(default_factory=list)
     """Every pass of every level."""
+    rows: int = 0
+    """Rows that were given (of weight above 0), outliers included; the last of `levels` says how many were trained on."""
+    unseen: Unseen | None = None
+    """What the codebook of a part lost on other rows, measured on the way; None where no rows were unseen at any time."""
+    assignment_loss: float = 0.0
+    """How far the cells found at the last assignment are from exact ones, as a share of the distortion, measured on rows drawn by key
+    (`hierarchy.SAMPLE_ROWS`); 0 where assignments are exact."""
+    looks: int = 0
+    """Partitions that hierarchical assignments looked through; 0 where assignments are exact."""
     converged: bool = False
     """Whether the last relative improvement was at most `tol` (or no row moved)."""
 

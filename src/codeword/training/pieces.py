@@ -34,13 +34,15 @@ def cut(d: int, m: object) -> Pieces:
     return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
-def train(X: F32, pieces: Pieces, settings: kmeans.Settings, weight: F32 | None, label: str) -> list[kmeans.Training]:
-    """A codebook for each piece of rows `X` (n, d)."""
+def train(
+    X: F32, pieces: Pieces, settings: kmeans.Settings, weight: F32 | None, label: str, start: list[F32] | None = None
+) -> list[kmeans.Training]:
+    """A codebook for each piece of rows `X` (n, d); with codebooks `start`, go on from those."""
     if pieces[0][1] <= _NARROW:
         settings = replace(settings, relaxation=_NARROW_RELAXATION)
     trained = []
     with runtime.Progress(label, len(pieces), "pieces") as progress:
-        for start, stop in pieces:
-            trained.append(kmeans.train(np.ascontiguousarray(X[:, start:stop]), settings, weight))
+        for i, (low, high) in enumerate(pieces):
+            trained.append(kmeans.train(np.ascontiguousarray(X[:, low:high]), settings, weight, start=start[i] if start else None))
             progress.advance(1)
     return trained

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from codeword import _native, keys
 from codeword.training.nearest import nearest, pack
-from codeword.training.sums import grid
+from codeword.training.sums import grid, total
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -100,26 +100,53 @@ def _smallest(order: NDArray[np.uint64], rows: I64, k: int) -> I64:
 
 def kmeans_plus_plus(X: F32, k: int, weight: F32 | None, eligible: Bools, seed: int) -> F32:
     """k rows drawn by exact D² sampling among the eligible ones, in the order drawn."""
-    mass = np.where(eligible, 1.0 if weight is None else weight.astype(np.float64), 0.0)
-    first = _draw(mass, keys.bits64(seed, _FIRST, [0]))
-    chosen = list(first)
-    nearest_square = _squares_to(X, X[first])
-    draws = 0
-    while len(chosen) < k:
-        potential = nearest_square * mass
-        if not potential.any():
-            break
-        batch = min(_LARGEST_BATCH, max(16, len(chosen) // 2), k - len(chosen) + 8)
-        candidates = _draw(potential, keys.bits64(seed, _DRAW, np.arange(draws, draws + batch)))
-        luck = keys.uniform(seed, _ACCEPT, np.arange(draws, draws + batch))
-        draws += batch
-        accepted = _accept(X[candidates], nearest_square[candidates], luck, k - len(chosen))
-        chosen += list(candidates[accepted])
-        nearest_square = np.minimum(nearest_square, _squares_to(X, X[candidates[accepted]]))
+    draw = Draw(X, np.where(eligible, 1.0 if weight is None else weight.astype(np.float64), 0.0), seed)
+    draw.extend(k)
+    chosen = draw.chosen
     if len(chosen) < k:
         usable = np.ones(len(X), np.bool_) if weight is None else weight > 0
-        chosen += list(_fill(k - len(chosen), nearest_square, eligible, usable, seed))
-    return X[np.array(chosen, np.int64)]
+        chosen = np.concatenate([chosen, fill(k - len(chosen), draw.nearest_square, eligible, usable, seed)])
+    return X[chosen]
+
+
+class Draw:
+    """Exact D² sampling among rows of the given `mass` (n,), some rows at a time; `first_key` tells draws apart.
+
+    The rows are `X` (n, d), or those of them that `rows` (n,) names, of which no copy is kept.
+    """
+
+    def __init__(self, X: F32, mass: F64, seed: int, first_key: int = 0, rows: I64 | None = None) -> None:
+        self._all, self._rows, self.mass, self._seed, self._next = X, rows, mass, seed, first_key
+        self.chosen: I64 = np.zeros(0, np.int64)
+        """Numbers of the rows drawn, of 0 to n - 1, in their order."""
+        self.nearest_square: F64 = np.full(len(mass), np.inf)
+        """Squared distance of each row to the nearest one drawn."""
+
+    def potential(self) -> float:
+        """What is left to draw from: the distortion of the rows about those drawn."""
+        return total(self.nearest_square * self.mass)
+
+    def extend(self, more: int) -> None:
+        """Draw up to `more` rows, fewer where every row of any mass lies on a drawn one."""
+        k = len(self.chosen) + more
+        X = self._all if self._rows is None else self._all[self._rows]
+        if not len(self.chosen) and more > 0:
+            self._take(X, _draw(self.mass, keys.bits64(self._seed, _FIRST, [self._next])))
+        while len(self.chosen) < k:
+            potential = self.nearest_square * self.mass
+            if not potential.any():
+                break
+            batch = min(_LARGEST_BATCH, max(16, len(self.chosen) // 2), k - len(self.chosen) + 8)
+            numbers = self._next + np.arange(batch)
+            self._next += batch
+            candidates = _draw(potential, keys.bits64(self._seed, _DRAW, numbers))
+            luck = keys.uniform(self._seed, _ACCEPT, numbers)
+            stale = self.nearest_square[candidates]
+            self._take(X, candidates[_accept(X[candidates], stale, luck, k - len(self.chosen))])
+
+    def _take(self, X: F32, rows: I64) -> None:
+        self.chosen = np.concatenate([self.chosen, rows])
+        self.nearest_square = np.minimum(self.nearest_square, _squares_to(X, X[rows]))
 
 
 def _draw(mass: F64, bits: NDArray[np.uint64]) -> I64:
@@ -149,7 +176,7 @@ def _squares_to(X: F32, codebook: F32) -> F64:
     return squares[:, 0]
 
 
-def _fill(missing: int, nearest_square: F64, eligible: Bools, usable: Bools, seed: int) -> I64:
+def fill(missing: int, nearest_square: F64, eligible: Bools, usable: Bools, seed: int) -> I64:
     """Every eligible row lies on a codeword already: take the farthest other rows, then any (their codewords stay unused)."""
     order = keys.bits64(seed, _FILL, np.arange(len(usable)))
     return np.lexsort((order, -nearest_square, eligible, ~usable))[:missing]
