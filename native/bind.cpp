@@ -19,5 +19,6 @@ NB_MODULE(_native, m) {
   codeword::bind_levels(m);
   codeword::bind_pairwise(m);
   codeword::bind_scan(m);
+  codeword::bind_signs(m);
   codeword::bind_trellis(m);
 }

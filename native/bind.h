@@ -45,5 +45,6 @@ void bind_levels(nb::module_& m);
 void bind_pairwise(nb::module_& m);
 void bind_trellis(nb::module_& m);
 void bind_scan(nb::module_& m);
+void bind_signs(nb::module_& m);
 
 }  // namespace codeword

@@ -142,6 +142,20 @@ using scan_fields_fn = void(const uint8_t* codes, int64_t n, int64_t stride, con
 using scan_squares_fn = void(const uint8_t* codes, int64_t n, int64_t stride, const int16_t* linear,
                              const int16_t* curved, int64_t padded, int bits, int64_t* sums);
 
+// Sign codes (kernels/signs.h): bits of rows with their sums (n, 2); sums (2, n, 32) of the weights of 64 queries over
+// the set bits of codes from tables (count, 256, 64); sums (n) of one query, from its weights or its table (count,
+// 256).
+using sign_codes_fn = void(const float* x, int64_t n, int64_t d, uint8_t* codes, int64_t stride, double* sums);
+using scan_signs_fn = void(const uint8_t* codes, int64_t n, int64_t stride, const uint8_t* tables, int64_t count,
+                           bool go_on, int32_t* sums);
+using scan_signs_one_fn = void(const uint8_t* codes, int64_t n, int64_t stride, const int8_t* weights,
+                               const int16_t* table, int64_t count, int32_t* sums);
+
+// Indices (n, d) of 2 to 8 bits a coordinate, the direction of whose odd integers is nearest to the row's, and sums
+// (n, 2). See kernels/grid.h. With scratch null, returns the bytes of scratch it wants and does nothing else.
+using grid_codes_fn = int64_t(const float* x, int64_t n, int64_t d, int bits, uint8_t* indices, double* sums,
+                              void* scratch);
+
 // The positions, rising, of the values that are at most `limit`; returns how many.
 using below_fn = int64_t(const float* values, int64_t n, float limit, int32_t* positions);
 

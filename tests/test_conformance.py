@@ -23,6 +23,8 @@ QUANTIZERS: list[Quantizer] = [
     cw.TreeQuantizer(1, seed=4),
     cw.TreeQuantizer(6),
     cw.TreeQuantizer(9, growth="greedy", max_iter=3),
+    cw.BinaryQuantizer(),
+    cw.BinaryQuantizer(4),
     cw.TrellisQuantizer(),
     cw.TrellisQuantizer(1.0),
     cw.TrellisQuantizer(3.5, allocation="waterfill"),

@@ -25,6 +25,8 @@ MODELS: dict[str, Quantizer] = {
     "scalar-by-dimension": cw.ScalarQuantizer([8, 7, 6, 5, 4, 3, 2, 1, 1, 2, 3, 4]),
     "tree-balanced-9": cw.TreeQuantizer(9),
     "tree-greedy-5": cw.TreeQuantizer(5, growth="greedy"),
+    "binary-bits1": cw.BinaryQuantizer(),
+    "binary-bits3": cw.BinaryQuantizer(3),
     "trellis-bits2": cw.TrellisQuantizer(2.0),
     "trellis-bits0.5": cw.TrellisQuantizer(0.5),
     "trellis-waterfill-bits3": cw.TrellisQuantizer(3.0, allocation="waterfill"),

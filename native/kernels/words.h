@@ -32,6 +32,8 @@ CODEWORD_INLINE Words field(Words a, Words mask) {
 }
 CODEWORD_INLINE Words mul_halves(Words a, Words b) { return {_mm512_mullo_epi16(a.v, b.v)}; }
 CODEWORD_INLINE Words sub_halves(Words a, Words b) { return {_mm512_sub_epi16(a.v, b.v)}; }
+CODEWORD_INLINE Words add_halves(Words a, Words b) { return {_mm512_add_epi16(a.v, b.v)}; }
+CODEWORD_INLINE Words high_bytes(Words a) { return {_mm512_srli_epi16(a.v, 8)}; }  // of every half
 // acc + products of signed halves, each summed with a neighbour's.
 CODEWORD_INLINE Words dot_halves(Words acc, Words a, Words b) {
 #if defined(__AVX512VNNI__)
@@ -81,6 +83,8 @@ CODEWORD_INLINE Words field(Words a, Words mask) {
 }
 CODEWORD_INLINE Words mul_halves(Words a, Words b) { return {_mm256_mullo_epi16(a.v, b.v)}; }
 CODEWORD_INLINE Words sub_halves(Words a, Words b) { return {_mm256_sub_epi16(a.v, b.v)}; }
+CODEWORD_INLINE Words add_halves(Words a, Words b) { return {_mm256_add_epi16(a.v, b.v)}; }
+CODEWORD_INLINE Words high_bytes(Words a) { return {_mm256_srli_epi16(a.v, 8)}; }
 CODEWORD_INLINE Words dot_halves(Words acc, Words a, Words b) {
   return {_mm256_add_epi32(acc.v, _mm256_madd_epi16(a.v, b.v))};
 }
@@ -126,6 +130,12 @@ CODEWORD_INLINE Words mul_halves(Words a, Words b) {
 CODEWORD_INLINE Words sub_halves(Words a, Words b) {
   return {vreinterpretq_u32_u16(vsubq_u16(vreinterpretq_u16_u32(a.v), vreinterpretq_u16_u32(b.v)))};
 }
+CODEWORD_INLINE Words add_halves(Words a, Words b) {
+  return {vreinterpretq_u32_u16(vaddq_u16(vreinterpretq_u16_u32(a.v), vreinterpretq_u16_u32(b.v)))};
+}
+CODEWORD_INLINE Words high_bytes(Words a) {
+  return {vreinterpretq_u32_u16(vshrq_n_u16(vreinterpretq_u16_u32(a.v), 8))};
+}
 CODEWORD_INLINE Words dot_halves(Words acc, Words a, Words b) {
   const int16x8_t x = vreinterpretq_s16_u32(a.v), y = vreinterpretq_s16_u32(b.v);
   const int32x4_t low = vmlal_s16(vreinterpretq_s32_u32(acc.v), vget_low_s16(x), vget_low_s16(y));
@@ -166,6 +176,8 @@ CODEWORD_INLINE Words field(Words a, Words mask) {
 }
 CODEWORD_INLINE Words mul_halves(Words a, Words b) { return {_mm_mullo_epi16(a.v, b.v)}; }
 CODEWORD_INLINE Words sub_halves(Words a, Words b) { return {_mm_sub_epi16(a.v, b.v)}; }
+CODEWORD_INLINE Words add_halves(Words a, Words b) { return {_mm_add_epi16(a.v, b.v)}; }
+CODEWORD_INLINE Words high_bytes(Words a) { return {_mm_srli_epi16(a.v, 8)}; }
 CODEWORD_INLINE Words dot_halves(Words acc, Words a, Words b) {
   return {_mm_add_epi32(acc.v, _mm_madd_epi16(a.v, b.v))};
 }

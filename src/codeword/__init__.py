@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from codeword.metrics import distortion as distortion
     from codeword.metrics import recall as recall
     from codeword.pipeline import Pipeline as Pipeline
+    from codeword.quantizers.binary import BinaryQuantizer as BinaryQuantizer
     from codeword.quantizers.product import ProductQuantizer as ProductQuantizer
     from codeword.quantizers.scalar import ScalarQuantizer as ScalarQuantizer
     from codeword.quantizers.tree import TreeQuantizer as TreeQuantizer
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "BinaryQuantizer": "quantizers.binary",
     "Center": "transforms.center",
     "Distortion": "metrics",
     "FormatError": "errors",

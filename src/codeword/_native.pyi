@@ -208,6 +208,34 @@ def rescale(distances: Annotated[NDArray[numpy.float32], dict(shape=(None, None)
     distances (q, n) = max(((distances + before) * factor + term) + after, floor); before, after (q), factor, term (n).
     """
 
+class Signs:
+    """
+    Whole weights of queries that score codes of a bit a coordinate and two side bytes.
+    """
+
+    def __init__(self, weights: Annotated[NDArray[numpy.int8], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> None:
+        """
+        weights (q, d) int8; the absolute weights of each eight coordinates that share a byte sum to at most 127.
+        """
+
+    def scan(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], scale: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], after: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], first: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], second: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], terms: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], floor: float) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
+        """
+        max(((sum of the weights of set bits * scale + bias) * factor + term) + after, floor), float32 (q, n), with
+        factor = first[b0] * second[b1] and term = terms[b0] for the last two bytes b0, b1 of a code.
+        """
+
+def sign_codes(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu')]) -> Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu')]:
+    """
+    Write a bit for each column of x (n, d) into `codes` (n, at least d / 8): set where x >= 0. Returns <x, x> and
+    the sum of |x| (n, 2), float64 in lane order.
+    """
+
+def grid_codes(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], bits: int) -> tuple[Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu')], Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu')]]:
+    """
+    Indices (n, d) uint8 below 2^bits and <x, x>, <x, u> (n, 2), u = 2 * index + 1 - 2^bits: the direction of u is
+    the nearest to that of x among all roundings of t x, t > 0, to odd integers.
+    """
+
 class Trellis:
     """
     A bitshift trellis code; the arrays are those of TrellisCode in kernels.h.

@@ -211,6 +211,29 @@ class PipelineScorer:
         inner: F32 = self._inner.refine(codes)
         return self._finished(inner, lambda: self._squares(codes.reshape(-1, codes.shape[2])).reshape(codes.shape[:2]))
 
+    def error_bars(self, codes: U8, confidence: float = 0.95) -> F32:
+        """How far scores may be from the distances to what was coded, float32 (q, n), where the quantizer's scorer knows.
+
+        What a transform in front loses, such as a KLT that drops coordinates, is not in them.
+
+        Raises
+        ------
+        TypeError
+            If the quantizer's scorer knows nothing of its error.
+        """
+        if not hasattr(self._inner, "error_bars"):
+            raise TypeError(f"{type(self._inner).__name__} knows no error bars; a BinaryQuantizer's scorer does")
+        bars: F32 = self._inner.error_bars(codes, confidence)
+        if self.metric != "cosine":
+            return bars
+        squares = np.maximum(self._squares(codes), 0.0)
+        of_squares = self._lengths.error_bars(codes, confidence)[0]
+        if self._along is not None:
+            of_squares = of_squares + 2.0 * self._along.error_bars(codes, confidence)[0]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            cosine = bars / (self._norms[:, None] * np.sqrt(squares)) + of_squares / (2.0 * squares)
+        return np.where(np.isfinite(cosine), np.minimum(cosine, 2.0), 2.0).astype(np.float32)
+
     def _rough(self, codes: U8) -> F32:
         inner: F32 = self._inner.rough(codes)
         return self._finished(inner, lambda: self._squares(codes, rough=True)[None])

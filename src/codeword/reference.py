@@ -10,6 +10,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from codeword.reference_signs import grid_codes as grid_codes
+from codeword.reference_signs import scan_signs as scan_signs
+from codeword.reference_signs import scan_signs_one as scan_signs_one
+from codeword.reference_signs import sign_codes as sign_codes
 from codeword.reference_trellis import trellis_decode as trellis_decode
 from codeword.reference_trellis import trellis_dot as trellis_dot
 from codeword.reference_trellis import trellis_encode as trellis_encode

@@ -18,6 +18,7 @@ _MODULES = {
     "scalar": "codeword.quantizers.scalar",
     "product": "codeword.quantizers.product",
     "tree": "codeword.quantizers.tree",
+    "binary": "codeword.quantizers.binary",
     "trellis": "codeword.quantizers.trellis",
     "pipeline": "codeword.pipeline",
     "center": "codeword.transforms.center",

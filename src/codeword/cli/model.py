@@ -57,7 +57,7 @@ def fit(
             "-q",
             metavar="NAME",
             autocompletion=_quantizer_names,
-            help="product, scalar, tree, trellis, vector, or one from a plug-in.",
+            help="binary, product, scalar, tree, trellis, vector, or one from a plug-in.",
             show_default="product",
         ),
     ] = None,
@@ -65,7 +65,9 @@ def fit(
     bits: Annotated[
         float | None,
         typer.Option(
-            "--bits", metavar="N", help="Bits of each piece (product), number (scalar; trellis: also fractions) or code (tree)."
+            "--bits",
+            metavar="N",
+            help="Bits of each piece (product), number (scalar, binary; trellis: also fractions) or code (tree).",
         ),
     ] = None,
     k: Annotated[int | None, typer.Option("--k", metavar="N", help="Codewords (vector).", show_default=False)] = None,
