@@ -273,7 +273,7 @@ def test_a_user_error_exits_with_1_and_says_why(shell: Shell, command: str, mess
         ("fit X.npy -o a.cw --m 4 --param nonsense", "expected name=value"),
         ("fit X.npy -o a.cw --m 4 --threads 0", "--threads"),
         ("fit X.npy -o a.cw --m 4 --bytes 4", "a target chooses the quantizer"),
-        ("fit X.npy -o a.cw --m 4 --report page.html", "--bytes, --max-distortion or --min-recall"),
+        ("fit X.npy -o a.cw --effort best --bytes 4", "a target chooses the quantizer"),
         ("search model.cw X.npy", "say what to search in, either --base or --codes"),
         ("search model.cw X.npy --base X.npy --codes X.npy", "either --base or --codes"),
         ("search model.cw X.npy --codes X.npy --exact", "give --base"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from codeword.base import Quantizer
     from codeword.choice.frontier import Frontier, Trial
     from codeword.metrics import Distortion, Usage
+    from codeword.training_report import TrainingReport
 
 _BLOCK_ELEMENTS = 1 << 22
 _TERMS = (
@@ -161,6 +162,7 @@ def quantizer_page(quantizer: Quantizer, X: Any, *, name: str = "the rows") -> s
         heading("Where the error is"),
         figures([_dimension_figure(quantizer, distortion), _row_figure(quantizer, X, codes, distortion)]),
         *_usage_parts(usage),
+        *training_parts(quantizer),
         heading("What was measured"),
         paragraph(f"{text.count(len(codes))} rows of {name}, {quantizer.d} dimensions, coded by"),
         code(repr(quantizer)),
@@ -345,6 +347,24 @@ def _usage_parts(usage: Sequence[Usage]) -> list[str]:
         caption = f"As many codewords, used equally, would hold as much; {text.count(len(usage[0].counts))} at best."
         made.append(figure(svg.bars(perplexities, x="piece or dimension", y="perplexity"), caption))
     return [heading("How the codewords are used"), figures(made)]
+
+
+def training_parts(quantizer: Quantizer) -> list[str]:
+    """How the codebooks were trained: verdict, numbers, the distortion pass by pass; nothing for a quantizer that does not tell."""
+    inner = getattr(quantizer, "quantizer", quantizer)
+    if getattr(inner, "training_", None) is None or not hasattr(inner, "report"):
+        return []
+    made: TrainingReport = inner.report()
+    series: dict[str, list[tuple[float, float]]] = {}
+    scale = made.relative / made.distortion if made.distortion else 1.0
+    for number, p in enumerate(made.passes, 1):
+        series.setdefault(f"{text.count(p.rows)} rows", []).append((number, p.distortion * scale))
+    picture = svg.lines(list(series.items()), x="pass", y="relative distortion")
+    caption = (
+        "Distortion of the codebooks that each pass began with; a level with more rows starts higher, as most of them are new."
+    )
+    shown = [[name, value] for name, value in made.pairs()]
+    return [heading("How it was trained"), paragraph(made.verdict), figures([figure(picture, caption), table(["", ""], shown)])]
 
 
 def _spread_figure(usage: Sequence[Usage]) -> str:

@@ -97,11 +97,18 @@ def fit(
     ] = None,
     metric: Annotated[str, typer.Option(help="l2, ip or cosine, for recall.", rich_help_panel=_TARGET)] = "l2",
     seconds: Annotated[float, typer.Option(min=0, help="Time to take for choosing.", rich_help_panel=_TARGET)] = 60.0,
-    report: Annotated[
-        str | None, typer.Option("--report", metavar="FILE", help="Write what was tried as a page (HTML).", rich_help_panel=_TARGET)
+    effort: Annotated[
+        str | None,
+        typer.Option(
+            "--effort", metavar="WORD", help="fast, default or best: how long to train (product, vector).", show_default="default"
+        ),
     ] = None,
     sample: Annotated[
         int | None, typer.Option("--sample", metavar="N", min=1, help="Learn from this many rows, drawn.", show_default="all")
+    ] = None,
+    report: Annotated[
+        str | None,
+        typer.Option("--report", metavar="FILE", help="Also write a page (HTML): what was tried for a target, else the training."),
     ] = None,
     seed: Seed = 0,
     threads: Threads = None,
@@ -111,7 +118,7 @@ def fit(
     array: Array = None,
     as_json: Json = False,
 ) -> None:
-    """Learn a quantizer from vectors and save it: the one that is named, or the best for a target.
+    """Learn a quantizer from vectors and save it: the one that is named, or the best for a target. Says how the training went.
 
     \b
     Examples:
@@ -123,6 +130,7 @@ def fit(
       codeword fit X.npy -o model.cw -q trellis --bits 1.5 -t rotation
       codeword fit X.npy -o model.cw -q tree --bits 16
       codeword fit X.parquet -o model.cw --quantizer vector --k 256 --sample 100000
+      codeword fit X.npy -o model.cw --m 48 --effort best --report training.html
       codeword fit X.bin --dtype float32 --dim 384 -o model.cw --m 48
     """
     from codeword import io
@@ -131,28 +139,38 @@ def fit(
     set_threads(threads)
     target = {"bytes_per_vector": size, "max_distortion": max_distortion, "min_recall": min_recall}
     wanted = any(v is not None for v in target.values())
-    by_hand = [quantizer, m, bits, k, *(transform or []), *(param or [])]
+    by_hand = [quantizer, m, bits, k, effort, *(transform or []), *(param or [])]
     if wanted and any(v is not None for v in by_hand):
-        raise typer.BadParameter("a target chooses the quantizer: leave out --quantizer, --m, --bits, --k, --transform, --param")
-    if report is not None and not wanted:
-        raise typer.BadParameter("needs --bytes, --max-distortion or --min-recall", param_hint="--report")
+        raise typer.BadParameter(
+            "a target chooses the quantizer: leave out --quantizer, --m, --bits, --k, --effort, --transform, --param"
+        )
     if not wanted:
         whole = int(bits) if bits is not None and bits.is_integer() else bits
-        made = build.quantizer(quantizer or "product", {"m": m, "bits": whole, "k": k}, param or [], transform or [], seed)
+        made = build.quantizer(
+            quantizer or "product", {"m": m, "bits": whole, "k": k, "effort": effort}, param or [], transform or [], seed
+        )
     X = sampled(read_rows(data, dtype, dim, column, array), sample, seed)
     start = time.perf_counter()
     made = _chosen(X, target, metric, seconds, seed, report, data) if wanted else made.fit(X)
     taken = time.perf_counter() - start
     io.save(made, output)
     facts = {"model": output, "quantizer": repr(made), "rows": len(X), **sizes(made, X), "seconds": taken}
+    training = _training(made)
+    if report is not None and not wanted:
+        from codeword import report as pages
+
+        pages.write(report, pages.quantizer_page(made, X, name=data))
     if as_json:
-        print_json({**facts, "frontier": made.frontier.as_dict() if made.frontier else None})
+        told = {
+            "training": training.to_dict() if training else None,
+            "frontier": made.frontier.as_dict() if made.frontier else None,
+        }
+        print_json({**facts, **told})
         return
     if made.frontier:
         typer.echo(f"{made.frontier}\n")
-    print_pairs(
-        f"{output}: {made!r}", [("learned from", f"{text.count(len(X))} rows in {text.seconds(taken)}"), *size_pairs(facts)]
-    )
+    pairs = [("learned from", f"{text.count(len(X))} rows in {text.seconds(taken)}"), *size_pairs(facts)]
+    print_pairs(f"{output}: {made!r}", [*pairs, *([("training", training.verdict)] if training else [])])
     if report is not None:
         typer.echo(f"Report: {report}")
     typer.echo(f"Next: codeword eval {output} {data}")
@@ -171,6 +189,12 @@ def _chosen(X: NDArray[Any], target: dict[str, Any], metric: str, seconds: float
     if not made.frontier.met:
         raise cw.TargetNotMetError(f"{made.frontier.target}: {made.frontier.reason}", made.frontier)
     return made
+
+
+def _training(made: Any) -> Any:
+    """How the codebooks were trained, of a quantizer (behind transforms or not) that tells."""
+    inner = getattr(made, "quantizer", made)
+    return inner.report() if hasattr(inner, "report") and hasattr(inner, "training_") else None
 
 
 def encode(

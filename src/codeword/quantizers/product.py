@@ -7,7 +7,7 @@ Source: Jégou, Douze & Schmid 2011, "Product quantization for nearest neighbor 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from codeword import checks, codes, registry
 from codeword.base import F32, U8, Quantizer, State, array
 from codeword.training import kmeans, pieces
 from codeword.training.nearest import nearest, pack
+
+if TYPE_CHECKING:
+    from codeword.training_report import TrainingReport
 
 
 @registry.register("product")
@@ -89,6 +92,23 @@ class ProductQuantizer(Quantizer):
             return super().fit(X, sample_weight)
         finally:
             self._start = None
+
+    def report(self, X: Any = None) -> TrainingReport:
+        """How the last `fit` went: passes, use of codewords, what more rows would gain, and a verdict (print it, or `to_dict`).
+
+        Parameters
+        ----------
+        X : array_like (n, d), optional
+            Rows that it was not fitted on: the distortion on those is then measured instead of estimated.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`, and after `load`: files do not keep the history.
+        """
+        from codeword.training_report import TrainingReport
+
+        return TrainingReport.of(self, X)
 
     def indices(self, codes_: Any) -> NDArray[np.uint32]:
         """Codeword numbers (n, m) of packed codes (n, code_size)."""
