@@ -193,10 +193,10 @@ using trellis_decode_fn = int64_t(const TrellisCode& code, const uint8_t* codes,
 
 // Sums over the coordinates of codes, not decoded: for query l < queries
 //   sums[i, l] = sum over j of (values[tables[j], index] - 128) * weights[l, j] * 2^rise[j / 64]  modulo 2^32,
-// (n) where there is one query, else (n, 32), of which lanes beyond `queries` hold anything. `order` has the blocks of
-// 64 coordinates by falling rise, down to 0.
+// (n) where there is one query, else (groups of 32 queries, n, 32), of which lanes beyond `queries` hold anything.
+// `order` has the blocks of 64 coordinates by falling rise, down to 0.
 struct TrellisScan {
-  int64_t queries;        // 1 to 32
+  int64_t queries;        // 1 or more
   const uint8_t* values;  // (tables, 256)
   const int8_t* weights;  // (queries, coordinates)
   const int32_t* order;   // (blocks)

@@ -13,8 +13,9 @@ namespace codeword {
 namespace {
 
 constexpr int64_t kGroup = 32, kBlock = 64, kOverread = 64;
-constexpr int64_t kRows = 1024;      // a chunk
-constexpr int64_t kExactRows = 256;  // a chunk of exact products
+constexpr int64_t kRows = 1024;       // a chunk for one query
+constexpr int64_t kRowsOfMany = 192;  // and for more: a multiple of the tiles of kernels/trellis_scan.h
+constexpr int64_t kExactRows = 256;   // a chunk of exact products
 
 void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
@@ -45,45 +46,44 @@ TrellisQueries::TrellisQueries(const Trellis& code, std::vector<uint8_t> values,
             "rise must fall along order");
     require(b < blocks - 1 || rise_[order_[b]] == 0, "rise must fall to 0");
   }
-  for (int64_t l = 0; l < queries; l += kGroup) {
-    TrellisScan& scan = groups_.emplace_back();
-    scan = {.queries = std::min(kGroup, queries - l),
-            .values = values_.data(),
-            .weights = weights_.data() + l * coordinates,
-            .order = order_.data(),
-            .rise = rise_.data(),
-            .prepared = nullptr};
-    storage_.push_back(allocate_aligned(kernels_->trellis_scan_prepare(code_, scan, nullptr)));
-    kernels_->trellis_scan_prepare(code_, scan, storage_.back().get());
-  }
+  scan_ = {.queries = queries,
+           .values = values_.data(),
+           .weights = weights_.data(),
+           .order = order_.data(),
+           .rise = rise_.data(),
+           .prepared = nullptr};
+  if (!queries) return;
+  storage_ = allocate_aligned(kernels_->trellis_scan_prepare(code_, scan_, nullptr));
+  kernels_->trellis_scan_prepare(code_, scan_, storage_.get());
 }
 
 void TrellisQueries::scan(const uint8_t* codes, int64_t n, const float* scale, const float* bias, float* out) const {
-  const int64_t size = code_.code_size, groups = static_cast<int64_t>(groups_.size());
+  if (!queries_) return;
+  const int64_t size = code_.code_size, groups = (queries_ + kGroup - 1) / kGroup;
   const int64_t copied = std::min(n, kOverread / size + 1);  // rows at the end, which the kernel would read beyond
   std::vector<uint8_t> tail(copied * size + kOverread);
   std::copy(codes + (n - copied) * size, codes + n * size, tail.begin());
   std::vector<float> scales(groups * kGroup), biases(groups * kGroup);
   std::copy(scale, scale + queries_, scales.begin());
   std::copy(bias, bias + queries_, biases.begin());
-  const int64_t chunks = (n - copied + kRows - 1) / kRows + 1;
-  parallel_for(chunks * groups, [&](int64_t chunk) {
-    const int64_t g = chunk / chunks, c = chunk % chunks;
-    const bool last = c == chunks - 1;
-    const int64_t begin = last ? n - copied : c * kRows, end = last ? n : std::min(begin + kRows, n - copied);
-    const uint8_t* rows = last ? tail.data() : codes + begin * size;
-    const TrellisScan& scan = groups_[g];
-    char* memory =
-        thread_scratch(kRows * kGroup * 4 + kernels_->trellis_scan(code_, scan, nullptr, 0, nullptr, nullptr));
+  const auto run = [&](const uint8_t* rows, int64_t count, float* to) {
+    const int64_t bytes = count * groups * kGroup * static_cast<int64_t>(sizeof(int32_t));
+    char* memory = thread_scratch(bytes + kernels_->trellis_scan(code_, scan_, nullptr, 0, nullptr, nullptr));
     auto* sums = reinterpret_cast<int32_t*>(memory);
-    kernels_->trellis_scan(code_, scan, rows, end - begin, sums, memory + kRows * kGroup * 4);
-    float* to = out + g * kGroup * n + begin;
-    if (scan.queries > 1) {
-      kernels_->scan_finish(sums, end - begin, scan.queries, &scales[g * kGroup], &biases[g * kGroup], to, n);
+    kernels_->trellis_scan(code_, scan_, rows, count, sums, memory + bytes);
+    if (queries_ == 1) {
+      for (int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(sums[i]) * scale[0] + bias[0];
       return;
     }
-    const float factor = scales[g * kGroup], term = biases[g * kGroup];
-    for (int64_t i = 0; i < end - begin; ++i) to[i] = static_cast<float>(sums[i]) * factor + term;
+    for (int64_t l = 0; l < queries_; l += kGroup) {
+      kernels_->scan_finish(sums + l * count, count, std::min(kGroup, queries_ - l), &scales[l], &biases[l], to + l * n,
+                            n);
+    }
+  };
+  const int64_t rows = queries_ == 1 ? kRows : kRowsOfMany, chunks = (n - copied + rows - 1) / rows;
+  parallel_for(chunks + 1, [&](int64_t c) {
+    if (c == chunks) return run(tail.data(), copied, out + n - copied);
+    run(codes + c * rows * size, std::min(rows, n - copied - c * rows), out + c * rows);
   });
 }
 

@@ -10,7 +10,7 @@
 
 namespace codeword {
 
-// int8 weights of any number of queries, prepared for one ISA: 32 queries a group.
+// int8 weights of any number of queries, prepared for one ISA.
 class TrellisQueries {
  public:
   // values (tables, 256), weights (queries, coordinates), order and rise (blocks of 64 coordinates) as in TrellisScan;
@@ -35,8 +35,8 @@ class TrellisQueries {
   int64_t queries_;
   std::vector<int32_t> order_;
   std::vector<uint8_t> rise_;
-  std::vector<TrellisScan> groups_;
-  std::vector<AlignedBytes> storage_;
+  TrellisScan scan_;
+  AlignedBytes storage_;
 };
 
 // sums (queries, n): inner products of int16 weights (queries, coordinates) with the values of all codes (n,

@@ -26,6 +26,10 @@ CODEWORD_INLINE F32 hide(F32 a) {
   CODEWORD_KEEP("w", a.v);
   return a;
 }
+CODEWORD_INLINE I32 hide(I32 a) {
+  CODEWORD_KEEP("w", a.v);
+  return a;
+}
 CODEWORD_INLINE F32 add(F32 a, F32 b) { return {vaddq_f32(a.v, b.v)}; }
 CODEWORD_INLINE F32 sub(F32 a, F32 b) { return {vsubq_f32(a.v, b.v)}; }
 CODEWORD_INLINE F32 mul(F32 a, F32 b) { return {vmulq_f32(a.v, b.v)}; }

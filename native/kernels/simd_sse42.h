@@ -25,6 +25,10 @@ CODEWORD_INLINE F32 hide(F32 a) {
   CODEWORD_KEEP("x", a.v);
   return a;
 }
+CODEWORD_INLINE I32 hide(I32 a) {
+  CODEWORD_KEEP("x", a.v);
+  return a;
+}
 CODEWORD_INLINE F32 add(F32 a, F32 b) { return {_mm_add_ps(a.v, b.v)}; }
 CODEWORD_INLINE F32 sub(F32 a, F32 b) { return {_mm_sub_ps(a.v, b.v)}; }
 CODEWORD_INLINE F32 mul(F32 a, F32 b) { return {_mm_mul_ps(a.v, b.v)}; }

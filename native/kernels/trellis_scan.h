@@ -2,10 +2,10 @@
 // coordinates becomes table values of 8 bits, which are multiplied by int8 weights and summed in 32 bits; between
 // blocks the sums are shifted, so that each block has a scale of its own. One query: values stay in registers, four
 // rows side by side. More: a tile of rows is looked up once, then multiplied by 32 queries, one a lane.
-// With VBMI and VNNI, d = 384, one core of an Intel Xeon at 2.6 GHz (bench/trellis.py): 11 to 13 ns a row for one
-// query, 1.1 to 1.4 ns for each of many; elsewhere looking up takes 320 to 380 ns a row.
+// With VBMI and VNNI, d = 384, one core of a busy Intel Xeon at 2.6 GHz (bench/trellis_scan.py): 16 ns a row for one
+// query, 1.3 ns for each of many; elsewhere looking up takes 400 ns a row.
 constexpr int64_t kScanQueries = 32;
-constexpr int64_t kScanTile = 48;  // rows: 18 KiB of values for d = 384
+constexpr int64_t kScanTile = 48;  // rows, a multiple of kTileRows: 18 KiB of values for d = 384
 
 // A 32-bit lane multiplies four values with weights by one instruction, or two of 16 bits.
 #if defined(__AVX512VBMI__) && defined(__GFNI__) && defined(CODEWORD_VNNI)
@@ -30,46 +30,42 @@ CODEWORD_INLINE Words dot_lanes(Words acc, Words values, Words weights) {
 #endif
 }
 #endif
-constexpr int64_t kScanPack = 4 / sizeof(ScanValue);                    // coordinates in a lane
-constexpr int64_t kScanGroups = kTrellisBlock / kScanPack;              // lanes of a block
-constexpr int64_t kScanVectors = kScanGroups / kLanes;                  // vectors of a block
-constexpr int64_t kQueryVectors = kScanQueries / kLanes;                // vectors of queries
-constexpr int64_t kScanRows = kLanes == 16 ? 12 : kLanes == 8 ? 3 : 1;  // rows that share loads of weights
-
-CODEWORD_INLINE int32_t scan_word(const ScanValue* values) {
-  int32_t word;
-  __builtin_memcpy(&word, values, sizeof word);
-  return word;
-}
+constexpr int64_t kScanPack = 4 / sizeof(ScanValue);        // coordinates in a lane
+constexpr int64_t kScanGroups = kTrellisBlock / kScanPack;  // lanes of a block
+constexpr int64_t kScanVectors = kScanGroups / kLanes;      // vectors of a block
 
 struct ScanPrepared {
   TrellisReader reader;
-  int64_t blocks, vectors;  // vectors of queries in use
-  bool spread;              // some index needs more than eight bytes with the seven before it
-  ScanWeight*
-      weights;      // blocks in order; one query: (blocks, 64), else (blocks, kScanGroups, vectors, kLanes, kScanPack)
-  uint8_t* shifts;  // (blocks) of the sums, before each
-  uint8_t* tables;  // as in TrellisScan
-  int32_t* corrections;  // (32) to be added to the sums
+  int64_t blocks, lanes;  // lanes: of all panels of queries
+  bool spread;            // some index needs more than eight bytes with the seven before it
+  // One query: (blocks, 64), blocks in order. More: panels of queries, each (blocks, kScanGroups, lanes, kScanPack).
+  ScanWeight* weights;
+  uint8_t* shifts;       // (blocks) of the sums, before each
+  uint8_t* tables;       // as in TrellisScan
+  int32_t* corrections;  // (lanes) to be added to the sums
 };
 
+// Vectors of the next panel, where so many queries are left.
+inline int64_t panel_vectors(int64_t left) {
+  constexpr int64_t half = kPanelVectors / 2;
+  return left > half * kLanes ? kPanelVectors : left > kLanes ? half : 1;
+}
+
 inline int64_t carve_scan(const TrellisCode& code, const TrellisScan& scan, void* memory, ScanPrepared*& made) {
-  const int64_t blocks = (code.coordinates + kTrellisBlock - 1) / kTrellisBlock;
+  ScanPrepared p = {};
+  p.blocks = (code.coordinates + kTrellisBlock - 1) / kTrellisBlock;
+  p.lanes = scan.queries == 1;
+  while (p.lanes < scan.queries) p.lanes += panel_vectors(scan.queries - p.lanes) * kLanes;
   int64_t tables = 0;
   for (int64_t j = 0; j < code.coordinates; ++j) tables = max_of(tables, int64_t(code.tables[j]) + 1);
-  const int64_t vectors = scan.queries <= kLanes ? 1 : kQueryVectors;
-  const int64_t lanes = scan.queries == 1 ? 1 : vectors * kLanes;
   Carver carver = {static_cast<char*>(memory)};
   made = carver.take<ScanPrepared>(1);
-  ScanPrepared p = {};
-  p.blocks = blocks;
-  p.vectors = vectors;
   p.reader.ends = carver.take<int32_t>(code.coordinates);
-  p.reader.blocks = carver.take<TrellisBlock>(blocks);
-  p.weights = carver.take<ScanWeight>(blocks * kTrellisBlock * lanes);
-  p.shifts = carver.take<uint8_t>(blocks);
+  p.reader.blocks = carver.take<TrellisBlock>(p.blocks);
+  p.weights = carver.take<ScanWeight>(p.blocks * kTrellisBlock * p.lanes);
+  p.shifts = carver.take<uint8_t>(p.blocks);
   p.tables = carver.take<uint8_t>(tables * 256);
-  p.corrections = carver.take<int32_t>(kScanQueries);
+  p.corrections = carver.take<int32_t>(p.lanes);
   if (!memory) return carver.used;
   *made = p;
   __builtin_memcpy(p.tables, scan.values, tables * 256);
@@ -85,24 +81,35 @@ CODEWORD_INLINE int64_t scan_coordinate(int64_t position) {
 #endif
 }
 
-inline void lay_weights(const TrellisCode& code, const TrellisScan& scan, ScanPrepared& p) {
-  const int64_t lanes = scan.queries == 1 ? 1 : p.vectors * kLanes;
-  __builtin_memset(p.weights, 0, p.blocks * kTrellisBlock * lanes * sizeof(ScanWeight));
-  for (int64_t l = 0; l < scan.queries; ++l) {
-    uint32_t correction = 0;
-    for (int64_t b = 0; b < p.blocks; ++b) {
-      const int64_t block = scan.order[b];
-      int32_t sum = 0;
-      for (int64_t i = 0; i < kTrellisBlock; ++i) {
-        const int64_t j = block * kTrellisBlock + scan_coordinate(i);
-        if (j >= code.coordinates) continue;
-        const int8_t weight = scan.weights[l * code.coordinates + j];
-        p.weights[(b * kScanGroups + i / kScanPack) * lanes * kScanPack + l * kScanPack + i % kScanPack] = weight;
-        sum += weight;
-      }
-      correction += static_cast<uint32_t>(sum) << scan.rise[block];
+// Weights of query l, its lanes `step` weights apart.
+inline void lay_query(const TrellisCode& code, const TrellisScan& scan, ScanPrepared& p, int64_t l, ScanWeight* out,
+                      int64_t step) {
+  uint32_t correction = 0;
+  for (int64_t b = 0; b < p.blocks; ++b) {
+    const int64_t block = scan.order[b];
+    int32_t sum = 0;
+    for (int64_t i = 0; i < kTrellisBlock; ++i) {
+      const int64_t j = block * kTrellisBlock + scan_coordinate(i);
+      if (j >= code.coordinates) continue;
+      const int8_t weight = scan.weights[l * code.coordinates + j];
+      out[(b * kScanGroups + i / kScanPack) * step + i % kScanPack] = weight;
+      sum += weight;
     }
-    p.corrections[l] = static_cast<int32_t>(0u - kScanZero * correction);
+    correction += static_cast<uint32_t>(sum) << scan.rise[block];
+  }
+  p.corrections[l] = static_cast<int32_t>(0u - kScanZero * correction);
+}
+
+inline void lay_weights(const TrellisCode& code, const TrellisScan& scan, ScanPrepared& p) {
+  __builtin_memset(p.weights, 0, p.blocks * kTrellisBlock * p.lanes * sizeof(ScanWeight));
+  __builtin_memset(p.corrections, 0, p.lanes * sizeof(int32_t));
+  if (scan.queries == 1) return lay_query(code, scan, p, 0, p.weights, kScanPack);
+  for (int64_t first = 0, lanes; first < p.lanes; first += lanes) {
+    lanes = panel_vectors(scan.queries - first) * kLanes;
+    ScanWeight* panel = p.weights + first * p.blocks * kTrellisBlock;
+    for (int64_t l = first; l < min_of(first + lanes, scan.queries); ++l) {
+      lay_query(code, scan, p, l, panel + (l - first) * kScanPack, lanes * kScanPack);
+    }
   }
 }
 
@@ -206,8 +213,10 @@ CODEWORD_INLINE void scan_one(const TrellisCode& code, const ScanPrepared& p, co
   const ScanWeight* weights = p.weights;
   for (int64_t b = 0; b < p.blocks; ++b, weights += kTrellisBlock) {
     if (p.shifts[b]) {
+      CODEWORD_UNROLL
       for (int r = 0; r < kRows; ++r) acc[r] = shift_left(acc[r], p.shifts[b]);
     }
+    CODEWORD_UNROLL
     for (int r = 0; r < kRows; ++r) {
       Words values[kScanVectors];
       scan_block<kSpread>(code, p, scan.order[b], rows[r], values);
@@ -223,46 +232,51 @@ CODEWORD_INLINE void scan_one(const TrellisCode& code, const ScanPrepared& p, co
   }
 }
 
-// kRows rows of a tile of values, blocks in order, times kVectors vectors of queries.
-template <int kVectors, int kRows>
-CODEWORD_INLINE void scan_many(const ScanPrepared& p, const ScanValue* values, int32_t* sums) {
-  const int64_t stride = p.blocks * kTrellisBlock;
-  Words acc[kRows][kVectors];
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) acc[r][v] = zero_words();
+struct ScanMultiply {
+  using Word = int32_t;
+  using Vector = I32;
+  static CODEWORD_INLINE I32 run(I32 sum, I32 x, I32 c) {
+    return to_lanes(dot_lanes(to_words(sum), to_words(x), to_words(c)));
   }
-  const ScanWeight* weights = p.weights;
-  for (int64_t b = 0; b < p.blocks; ++b) {
-    if (p.shifts[b]) {
-      for (int r = 0; r < kRows; ++r) {
-        for (int v = 0; v < kVectors; ++v) acc[r][v] = shift_left(acc[r][v], p.shifts[b]);
-      }
-    }
-    for (int64_t g = 0; g < kScanGroups; ++g, values += kScanPack, weights += kVectors * kLanes * kScanPack) {
-      Words w[kVectors];
-      for (int v = 0; v < kVectors; ++v) w[v] = load_words(weights + v * kLanes * kScanPack);
-      CODEWORD_UNROLL
-      for (int r = 0; r < kRows; ++r) {
-        const Words value = splat_words(scan_word(values + r * stride));
-        for (int v = 0; v < kVectors; ++v) acc[r][v] = dot_lanes(acc[r][v], value, w[v]);
-      }
-    }
-  }
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      store_words(sums + r * kScanQueries + v * kLanes, add(acc[r][v], load_words(p.corrections + v * kLanes)));
-    }
+};
+
+template <int64_t kVectors>
+CODEWORD_INLINE void shift_tile(I32 (&acc)[kTileRows][kVectors], int count) {
+  CODEWORD_UNROLL
+  for (int64_t r = 0; r < kTileRows; ++r) {
+    CODEWORD_UNROLL
+    for (int64_t v = 0; v < kVectors; ++v) acc[r][v] = to_lanes(shift_left(to_words(acc[r][v]), count));
   }
 }
 
-template <int kVectors>
-inline void scan_tile(const ScanPrepared& p, const ScanValue* values, int64_t rows, int32_t* sums) {
-  const int64_t stride = p.blocks * kTrellisBlock;
-  int64_t i = 0;
-  for (; i + kScanRows <= rows; i += kScanRows) {
-    scan_many<kVectors, kScanRows>(p, values + i * stride, sums + i * kScanQueries);
+// A tile of values, blocks in order, times the panel of kVectors vectors of queries from query `first` on.
+template <int64_t kVectors>
+inline void scan_panel(const ScanPrepared& p, int64_t first, const ScanValue* values, int64_t rows, int64_t n,
+                       int32_t* sums) {
+  const int64_t stride = p.blocks * kTrellisBlock, row_bytes = stride * static_cast<int64_t>(sizeof(ScanValue));
+  const ScanWeight* weights = p.weights + first * stride;
+  alignas(64) const int32_t zeros[kPanelVectors * kLanes] = {};
+  for (int64_t i = 0; i < rows; i += kTileRows) {
+    I32 acc[kTileRows][kVectors];
+    start_tile(zeros, acc);
+    for (int64_t b = 0, end; b < p.blocks; b = end) {
+      for (end = b + 1; end < p.blocks && !p.shifts[end];) ++end;
+      if (p.shifts[b]) shift_tile(acc, p.shifts[b]);
+      multiply_tile<ScanMultiply>(weights + b * kTrellisBlock * kVectors * kLanes,
+                                  values + i * stride + b * kTrellisBlock, row_bytes, (end - b) * kScanGroups, acc);
+    }
+    const int64_t last = min_of(kTileRows, rows - i);
+    CODEWORD_UNROLL
+    for (int64_t v = 0; v < kVectors; ++v) {
+      const int64_t l = first + v * kLanes;
+      const Words correction = load_words(p.corrections + l);
+      int32_t* out = sums + l / kScanQueries * n * kScanQueries + i * kScanQueries + l % kScanQueries;
+      CODEWORD_UNROLL
+      for (int64_t r = 0; r < kTileRows; ++r) {
+        if (r < last) store_words(out + r * kScanQueries, add(to_words(acc[r][v]), correction));
+      }
+    }
   }
-  for (; i < rows; ++i) scan_many<kVectors, 1>(p, values + i * stride, sums + i * kScanQueries);
 }
 
 template <bool kSpread>
@@ -289,10 +303,20 @@ inline void scan_rows(const TrellisCode& code, const TrellisScan& scan, const ui
     for (; i < n; ++i) scan_one<kSpread, 1>(code, p, scan, codes + i * size, copies, sums + i);
     return;
   }
-  for (int64_t i = 0; i < n; i += kScanTile, sums += kScanTile * kScanQueries) {
+  for (int64_t i = 0; i < n; i += kScanTile) {
     const int64_t rows = min_of(kScanTile, n - i);
     look_up_tile<kSpread>(code, p, scan, codes + i * size, rows, copies, values);
-    p.vectors == 1 ? scan_tile<1>(p, values, rows, sums) : scan_tile<kQueryVectors>(p, values, rows, sums);
+    int32_t* out = sums + i * kScanQueries;
+    for (int64_t l = 0, vectors; l < p.lanes; l += vectors * kLanes) {
+      vectors = panel_vectors(scan.queries - l);
+      if (vectors == kPanelVectors) {
+        scan_panel<kPanelVectors>(p, l, values, rows, n, out);
+      } else if (vectors > 1) {
+        scan_panel<kPanelVectors / 2>(p, l, values, rows, n, out);
+      } else {
+        scan_panel<1>(p, l, values, rows, n, out);
+      }
+    }
   }
 }
 

@@ -7,6 +7,7 @@ struct Words {
   __m512i v;
 };
 CODEWORD_INLINE Words to_words(I32 a) { return {a.v}; }
+CODEWORD_INLINE I32 to_lanes(Words a) { return {a.v}; }
 CODEWORD_INLINE Words zero_words() { return {_mm512_setzero_si512()}; }
 CODEWORD_INLINE Words splat_halves(int16_t a) { return {_mm512_set1_epi16(a)}; }
 CODEWORD_INLINE Words load_words(const void* p) { return {_mm512_loadu_si512(p)}; }
@@ -14,7 +15,6 @@ CODEWORD_INLINE void store_words(void* p, Words a) { _mm512_storeu_si512(p, a.v)
 CODEWORD_INLINE Words add(Words a, Words b) { return {_mm512_add_epi32(a.v, b.v)}; }
 CODEWORD_INLINE Words sub(Words a, Words b) { return {_mm512_sub_epi32(a.v, b.v)}; }
 CODEWORD_INLINE Words shift_left(Words a, int count) { return {_mm512_sll_epi32(a.v, _mm_cvtsi32_si128(count))}; }
-CODEWORD_INLINE Words splat_words(int32_t a) { return {_mm512_set1_epi32(a)}; }
 CODEWORD_INLINE Words low_to_high(Words a) { return {_mm512_slli_epi32(a.v, 16)}; }
 CODEWORD_INLINE Words high_to_low(Words a) { return {_mm512_srli_epi32(a.v, 16)}; }
 CODEWORD_INLINE F32 to_float(Words a) { return {_mm512_cvtepi32_ps(a.v)}; }
@@ -58,6 +58,7 @@ struct Words {
   __m256i v;
 };
 CODEWORD_INLINE Words to_words(I32 a) { return {a.v}; }
+CODEWORD_INLINE I32 to_lanes(Words a) { return {a.v}; }
 CODEWORD_INLINE Words zero_words() { return {_mm256_setzero_si256()}; }
 CODEWORD_INLINE Words splat_halves(int16_t a) { return {_mm256_set1_epi16(a)}; }
 CODEWORD_INLINE Words load_words(const void* p) { return {_mm256_loadu_si256(static_cast<const __m256i*>(p))}; }
@@ -65,7 +66,6 @@ CODEWORD_INLINE void store_words(void* p, Words a) { _mm256_storeu_si256(static_
 CODEWORD_INLINE Words add(Words a, Words b) { return {_mm256_add_epi32(a.v, b.v)}; }
 CODEWORD_INLINE Words sub(Words a, Words b) { return {_mm256_sub_epi32(a.v, b.v)}; }
 CODEWORD_INLINE Words shift_left(Words a, int count) { return {_mm256_sll_epi32(a.v, _mm_cvtsi32_si128(count))}; }
-CODEWORD_INLINE Words splat_words(int32_t a) { return {_mm256_set1_epi32(a)}; }
 CODEWORD_INLINE Words low_to_high(Words a) { return {_mm256_slli_epi32(a.v, 16)}; }
 CODEWORD_INLINE Words high_to_low(Words a) { return {_mm256_srli_epi32(a.v, 16)}; }
 CODEWORD_INLINE F32 to_float(Words a) { return {_mm256_cvtepi32_ps(a.v)}; }
@@ -100,6 +100,7 @@ struct Words {
   uint32x4_t v;
 };
 CODEWORD_INLINE Words to_words(I32 a) { return {vreinterpretq_u32_s32(a.v)}; }
+CODEWORD_INLINE I32 to_lanes(Words a) { return {vreinterpretq_s32_u32(a.v)}; }
 CODEWORD_INLINE Words zero_words() { return {vdupq_n_u32(0)}; }
 CODEWORD_INLINE Words splat_halves(int16_t a) { return {vreinterpretq_u32_s16(vdupq_n_s16(a))}; }
 CODEWORD_INLINE Words load_words(const void* p) {
@@ -109,7 +110,6 @@ CODEWORD_INLINE void store_words(void* p, Words a) { vst1q_u8(static_cast<uint8_
 CODEWORD_INLINE Words add(Words a, Words b) { return {vaddq_u32(a.v, b.v)}; }
 CODEWORD_INLINE Words sub(Words a, Words b) { return {vsubq_u32(a.v, b.v)}; }
 CODEWORD_INLINE Words shift_left(Words a, int count) { return {vshlq_u32(a.v, vdupq_n_s32(count))}; }
-CODEWORD_INLINE Words splat_words(int32_t a) { return {vdupq_n_u32(static_cast<uint32_t>(a))}; }
 CODEWORD_INLINE Words low_to_high(Words a) { return {vshlq_n_u32(a.v, 16)}; }
 CODEWORD_INLINE Words high_to_low(Words a) { return {vshrq_n_u32(a.v, 16)}; }
 CODEWORD_INLINE F32 to_float(Words a) { return {vcvtq_f32_s32(vreinterpretq_s32_u32(a.v))}; }
@@ -152,6 +152,7 @@ struct Words {
   __m128i v;
 };
 CODEWORD_INLINE Words to_words(I32 a) { return {a.v}; }
+CODEWORD_INLINE I32 to_lanes(Words a) { return {a.v}; }
 CODEWORD_INLINE Words zero_words() { return {_mm_setzero_si128()}; }
 CODEWORD_INLINE Words splat_halves(int16_t a) { return {_mm_set1_epi16(a)}; }
 CODEWORD_INLINE Words load_words(const void* p) { return {_mm_loadu_si128(static_cast<const __m128i*>(p))}; }
@@ -159,7 +160,6 @@ CODEWORD_INLINE void store_words(void* p, Words a) { _mm_storeu_si128(static_cas
 CODEWORD_INLINE Words add(Words a, Words b) { return {_mm_add_epi32(a.v, b.v)}; }
 CODEWORD_INLINE Words sub(Words a, Words b) { return {_mm_sub_epi32(a.v, b.v)}; }
 CODEWORD_INLINE Words shift_left(Words a, int count) { return {_mm_sll_epi32(a.v, _mm_cvtsi32_si128(count))}; }
-CODEWORD_INLINE Words splat_words(int32_t a) { return {_mm_set1_epi32(a)}; }
 CODEWORD_INLINE Words low_to_high(Words a) { return {_mm_slli_epi32(a.v, 16)}; }
 CODEWORD_INLINE Words high_to_low(Words a) { return {_mm_srli_epi32(a.v, 16)}; }
 CODEWORD_INLINE F32 to_float(Words a) { return {_mm_cvtepi32_ps(a.v)}; }
