@@ -20,6 +20,8 @@ from codeword.errors import FormatError, NotFittedError, UnknownQuantizerError
 if TYPE_CHECKING:
     from codeword.choice.frontier import Frontier
     from codeword.metrics import Distortion
+    from codeword.sources import Rows
+    from codeword.training.streaming import Job
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -173,8 +175,14 @@ class Transform(Component):
     d_out: int | None = None
     """Width of what `transform` returns; None before `fit`."""
 
-    def fit(self: SelfTransform, X: Any, sample_weight: Any = None) -> SelfTransform:
-        """Learn from rows `X` (n, d), optionally weighted."""
+    def fit(self: SelfTransform, X: Any, sample_weight: Any = None, *, max_memory: int | str | None = None) -> SelfTransform:
+        """Learn from rows `X` (n, d), optionally weighted; see `Quantizer.fit`."""
+        if max_memory is not None:
+            from codeword.sources import open_rows
+
+            with open_rows(X, sample_weight, max_memory) as rows:
+                self._fit_rows(rows)
+            return self
         A = checks.training_rows(X, wide=True)
         self._fit(A, checks.weights(sample_weight, len(A)))
         self.d = A.shape[1]
@@ -211,6 +219,26 @@ class Transform(Component):
         """Learn, and set `d_out`."""
         raise NotImplementedError
 
+    def _jobs(self, rows: Rows) -> list[Job[Any]] | None:
+        """What learns from rows that are read in passes (see `codeword.training.streaming`); None where it needs all in memory."""
+        return None
+
+    def _learned(self, rows: Rows, results: list[Any]) -> None:
+        """Take what the jobs return, and set `d_out`."""
+        raise NotImplementedError
+
+    def _fit_rows(self, rows: Rows) -> None:
+        """Learn from rows under a cap of memory."""
+        from codeword.training import streaming
+
+        label = f"{type(self).__name__}.fit"
+        jobs = self._jobs(rows)
+        if jobs is None:
+            self._fit(*streaming.all_rows(rows, label))
+        else:
+            self._learned(rows, streaming.run(rows, jobs, streaming.plain_step(rows), label))
+        self.d = rows.d
+
     def _forward(self, X: NDArray[Any]) -> F32:
         raise NotImplementedError
 
@@ -230,15 +258,21 @@ class Quantizer(Component):
     _spread: F32
     _variance: NDArray[np.float64]
 
-    def fit(self: SelfQuantizer, X: Any, sample_weight: Any = None) -> SelfQuantizer:
+    def fit(self: SelfQuantizer, X: Any, sample_weight: Any = None, *, max_memory: int | str | None = None) -> SelfQuantizer:
         """Learn from training rows.
 
         Parameters
         ----------
-        X : array_like (n, d), or iterable of row blocks (n_i, d)
-            See `codeword.checks` for the types accepted. Blocks are gathered in memory in their order.
+        X : array_like (n, d), iterable of row blocks (n_i, d), or Arrow stream
+            See `codeword.checks` for the types accepted. Without `max_memory`, blocks are gathered in memory in their order.
         sample_weight : array_like (n,), optional
             Weight of each row, at least 0; rows of weight 0 do not count.
+        max_memory : int or str, optional
+            Most memory that fitting may take beyond what `X` takes already: bytes, or as in "1GB", "512MiB". Rows are then read
+            block by block, about as often as `max_iter` says, from an array or memory map where it lies, from an iterable by
+            iterating it again; what can be iterated only once (a generator, a reader of Arrow batches) is first written to a
+            temporary file in the directory of `tempfile.gettempdir()`, which is removed in any case. What is learned is the same,
+            bit for bit.
 
         Returns
         -------
@@ -248,7 +282,14 @@ class Quantizer(Component):
         ------
         TypeError, ValueError
             For input that cannot be used; the message names the argument, what was expected, what came and the first bad row.
+            Also if `max_memory` is less than the codebooks need, or less than all rows where the method needs them in memory.
         """
+        if max_memory is not None:
+            from codeword.sources import open_rows
+
+            with open_rows(X, sample_weight, max_memory) as rows:
+                self._fit_rows(rows)
+            return self
         A = checks.training_rows(X)
         weight = checks.weights(sample_weight, len(A))
         spread, variance = column_statistics(A, weight)
@@ -372,6 +413,34 @@ class Quantizer(Component):
     def _fit(self, X: F32, weight: F32 | None) -> None:
         """Learn from checked rows; parameters are checked here too."""
         raise NotImplementedError
+
+    def _jobs(self, rows: Rows) -> tuple[list[Job[Any]], int] | None:
+        """What learns from rows that are read in passes (see `codeword.training.streaming`), and the rows of a block.
+
+        None for a method that needs all rows in memory.
+        """
+        return None
+
+    def _learned(self, results: list[Any]) -> None:
+        """Take what the jobs return."""
+        raise NotImplementedError
+
+    def _fit_rows(self, rows: Rows) -> None:
+        """Learn from rows under a cap of memory."""
+        from codeword.training import streaming
+
+        label = f"{type(self).__name__}.fit"
+        rows = rows.narrowed()
+        work = self._jobs(rows)
+        if work is None:
+            A, weight = streaming.all_rows(rows, label)
+            variance = column_statistics(A, weight)[1]
+            self._fit(A, weight)
+        else:
+            jobs, step = work
+            *results, variance = streaming.run(rows, [*jobs, streaming.variance_job(rows)], step, label)
+            self._learned(results)
+        self._spread, self._variance, self.d = rows.spread, variance, rows.d
 
     def _encode(self, X: F32) -> U8:
         """Codes of a checked block of rows."""

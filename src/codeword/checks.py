@@ -7,6 +7,7 @@ that integers wider than 16 bits and float64 stay float64 where the caller centr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -190,15 +191,12 @@ def narrow(A: F64, name: str, spread: F32 | None = None, first: int = 0) -> F32:
 
 def training_rows(X: Any, name: str = "X", *, wide: bool = False) -> NDArray[Any]:
     """Like `rows`, for `fit`: also takes an iterable of row blocks (n_i, d), which are gathered in memory in their order."""
-    blocks = None
-    if isinstance(X, (list, tuple)) and X and getattr(X[0], "ndim", None) == 2:
-        blocks = list(X)
-    elif isinstance(X, Iterable) and not isinstance(X, (np.ndarray, list, tuple, str, bytes, dict, set)) and not _is_array(X):
-        blocks = list(X)
-        if not blocks:
-            raise ValueError(f"{name}: expected at least one block of rows, got an empty iterable")
-    if blocks is None:
+    found = blocks_of(X)
+    if found is None:
         return rows(X, name, wide=wide)
+    blocks = list(found)
+    if not blocks:
+        raise ValueError(f"{name}: expected at least one block of rows, got an empty iterable")
     checked: list[NDArray[Any]] = []
     for i, block in enumerate(blocks):
         width = checked[0].shape[1] if checked else None
@@ -207,6 +205,24 @@ def training_rows(X: Any, name: str = "X", *, wide: bool = False) -> NDArray[Any
     if not len(whole):
         raise ValueError(f"{name}: expected at least one row, got {len(checked)} empty blocks")
     return whole if wide or whole.dtype == np.float32 else narrow(whole, name)
+
+
+def blocks_of(X: Any) -> Iterable[Any] | None:
+    """The blocks of rows that `X` consists of, where it is a list or an iterable of blocks, or an Arrow stream; else None.
+
+    What can be iterated again is returned as something that can.
+    """
+    if isinstance(X, (list, tuple)):
+        return X if X and getattr(X[0], "ndim", None) == 2 else None
+    if isinstance(X, (np.ndarray, str, bytes, dict, set)):
+        return None
+    module = type(X).__module__.partition(".")[0]
+    if hasattr(X, "__arrow_c_stream__") and module != "pandas":
+        from codeword import files_arrow
+
+        in_memory = module == "polars" or type(X).__name__ in ("Table", "ChunkedArray", "RecordBatch")
+        return files_arrow.blocks(X, again=in_memory)
+    return X if isinstance(X, Iterable) and not _is_array(X) else None
 
 
 def _is_array(X: Any) -> bool:
@@ -254,6 +270,31 @@ def integer(value: Any, name: str, low: int, high: int) -> int:
     if not low <= number <= high:
         raise ValueError(f"{name}: expected an integer from {low} to {high}, got {number}")
     return number
+
+
+def memory(value: Any, name: str) -> int:
+    """Check an amount of memory: bytes, or a number and a unit, and return bytes.
+
+    Examples
+    --------
+    >>> memory("1.5 GB", "max_memory"), memory("64MiB", "max_memory"), memory(1 << 20, "max_memory")
+    (1500000000, 67108864, 1048576)
+    """
+    wanted = "expected bytes, or a number and a unit (B, kB, MB, GB, TB, KiB, MiB, GiB, TiB) such as '1GB'"
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        amount = int(value)
+    elif isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(?:([kmgt])(i?))?b?\s*", value, re.IGNORECASE)
+        if match is None:
+            raise ValueError(f"{name}: {wanted}, got {value!r}")
+        number, prefix, binary = match.groups()
+        power = "kmgt".index(prefix.lower()) + 1 if prefix else 0
+        amount = int(float(number) * (1024 if binary else 1000) ** power)
+    else:
+        raise TypeError(f"{name}: {wanted}, got {type(value).__name__}")
+    if amount < 1:
+        raise ValueError(f"{name}: {wanted}, got {value!r}")
+    return amount
 
 
 def real(value: Any, name: str, low: float, high: float) -> float:

@@ -5,7 +5,7 @@ fixed-size lists, lists of equal lengths: one column -> (n, d) | all columns num
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from codeword.errors import FormatError
 from codeword.io import replacing
 
+_ROWS_AT_ONCE = 1 << 14
 COLUMN = "vector"
 """Name of the column that `write` makes."""
 
@@ -32,9 +33,41 @@ def read(name: str, suffix: str, column: str | Sequence[str] | None) -> NDArray[
         if e.errno is not None:
             raise
         raise FormatError(f"{name}: damaged file ({str(e).splitlines()[0]}); write or copy it again") from None
-    if len(chosen) == 1 and _is_list(table.schema.field(0).type):
-        return _from_lists(name, chosen[0], table.column(0))
-    return np.stack([_numbers(name, c, table.column(i)) for i, c in enumerate(chosen)], axis=1)
+    return _rows(name, chosen, table)
+
+
+def blocks(X: Any, *, again: bool, name: str = "X") -> Iterable[NDArray[Any]]:
+    """Rows (n_i, d) of anything with ``__arrow_c_stream__``: a column of lists, or columns of numbers, or an array of lists.
+
+    `again` says whether the stream can be had more than once; then the blocks can be, too.
+    """
+    stream = _Stream(X, name)
+    return stream if again else iter(stream)
+
+
+class _Stream:
+    """The blocks of an Arrow stream, from its beginning each time they are iterated."""
+
+    def __init__(self, X: Any, name: str) -> None:
+        self._pa, self._X, self._name = _pyarrow(name), X, name
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        pa = self._pa
+        # A stream of tables has columns; one of an array (a Series, a ChunkedArray) has not.
+        try:
+            reader: Any = pa.RecordBatchReader.from_stream(self._X)
+        except (pa.ArrowInvalid, TypeError):
+            column = self._X if isinstance(self._X, pa.ChunkedArray) else pa.chunked_array(self._X)
+            if not _is_list(column.type):
+                raise TypeError(f"{self._name}: expected an Arrow fixed-size list, got {column.type}") from None
+            reader = pa.table({self._name: column}).to_reader()
+        chosen = _choose(self._name, reader.schema, [])
+        first = 0
+        for batch in reader:
+            for start in range(0, len(batch), _ROWS_AT_ONCE):
+                piece = batch.slice(start, _ROWS_AT_ONCE)
+                yield _rows(self._name, chosen, pa.Table.from_batches([piece]).select(chosen), first)
+                first += len(piece)
 
 
 def write(name: str, suffix: str, blocks: Iterable[NDArray[Any]], shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
@@ -126,6 +159,13 @@ def _choose(name: str, schema: Any, asked: list[str]) -> list[str]:
     return chosen
 
 
+def _rows(name: str, chosen: list[str], table: Any, first: int = 0) -> NDArray[Any]:
+    """Rows (n, d) of the chosen columns of a table, which begins at row `first`."""
+    if len(chosen) == 1 and _is_list(table.schema.field(0).type):
+        return _from_lists(name, chosen[0], table.column(0), first)
+    return np.stack([_numbers(name, c, table.column(i), first) for i, c in enumerate(chosen)], axis=1)
+
+
 def _is_list(kind: Any) -> bool:
     import pyarrow.types as types
 
@@ -134,13 +174,13 @@ def _is_list(kind: Any) -> bool:
     return bool(types.is_integer(kind.value_type) or types.is_floating(kind.value_type))
 
 
-def _from_lists(name: str, column: str, lists: Any) -> NDArray[Any]:
+def _from_lists(name: str, column: str, lists: Any, first: int) -> NDArray[Any]:
     """A chunked array of lists as rows; nulls and unequal lengths are refused with their row."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if lists.null_count:
-        raise ValueError(f"{name}: column {column!r} has no list in row {_first_null(lists)}; fill or drop such rows first")
+        raise ValueError(f"{name}: column {column!r} has no list in row {first + _first_null(lists)}; fill or drop such rows first")
     kind = lists.type
     dtype = kind.value_type.to_pandas_dtype()
     if len(lists) == 0:
@@ -149,22 +189,24 @@ def _from_lists(name: str, column: str, lists: Any) -> NDArray[Any]:
     d = int(lengths[0])
     if (lengths != d).any():
         row = int(np.argmax(lengths != d))
-        raise ValueError(f"{name}: column {column!r}: row {row} has {lengths[row]} numbers, row 0 has {d}; all rows need one width")
+        raise ValueError(
+            f"{name}: column {column!r}: row {first + row} has {lengths[row]} numbers, row {first} has {d}; all rows need one width"
+        )
     out = np.empty((len(lists), d), dtype)
     start = 0
     for chunk in lists.chunks:
         values = chunk.flatten()
         if values.null_count:
-            row = start + _first_null(values) // d
+            row = first + start + _first_null(values) // d
             raise ValueError(f"{name}: column {column!r} has a null in row {row}; fill or drop such rows first")
         out[start : start + len(chunk)] = values.to_numpy(zero_copy_only=False).reshape(len(chunk), d)
         start += len(chunk)
     return out
 
 
-def _numbers(name: str, column: str, values: Any) -> NDArray[Any]:
+def _numbers(name: str, column: str, values: Any, first: int) -> NDArray[Any]:
     if values.null_count:
-        raise ValueError(f"{name}: column {column!r} has a null in row {_first_null(values)}; fill or drop such rows first")
+        raise ValueError(f"{name}: column {column!r} has a null in row {first + _first_null(values)}; fill or drop such rows first")
     return np.asarray(values.to_numpy())
 
 

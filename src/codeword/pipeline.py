@@ -15,6 +15,8 @@ from codeword import checks, registry
 from codeword.base import F32, METRICS, U8, Quantizer, State, Transform, array, column_statistics
 from codeword.errors import FormatError
 from codeword.lanes import lane_dot
+from codeword.sources import Rows
+from codeword.training import streaming
 
 
 @registry.register("pipeline")
@@ -44,9 +46,15 @@ class Pipeline(Quantizer):
         self.transforms = transforms
         self.quantizer = quantizer
 
-    def fit(self, X: Any, sample_weight: Any = None) -> Pipeline:
-        """Fit each transform on what the ones before it return, then the quantizer; see `Quantizer.fit`."""
+    def fit(self, X: Any, sample_weight: Any = None, *, max_memory: int | str | None = None) -> Pipeline:
+        """Fit each transform on what the ones before it return, then the quantizer; see `Quantizer.fit`.
+
+        Under `max_memory` rows are transformed anew in each pass over them.
+        """
         self._check_parts()
+        if max_memory is not None:
+            super().fit(X, sample_weight, max_memory=max_memory)
+            return self
         A = checks.training_rows(X, wide=True)
         weight = checks.weights(sample_weight, len(A))
         d = A.shape[1]
@@ -57,6 +65,16 @@ class Pipeline(Quantizer):
         self._spread, self._variance = column_statistics(A, weight)
         self.d = d
         return self
+
+    def _fit_rows(self, rows: Rows) -> None:
+        (variance,) = streaming.run(rows, [streaming.variance_job(rows)], streaming.plain_step(rows), "Pipeline.fit")
+        moved = rows
+        for transform in self.transforms:
+            transform._fit_rows(moved)
+            assert transform.d_out is not None
+            moved = moved.mapped(transform._forward, transform.d_out)
+        self.quantizer._fit_rows(moved)
+        self._spread, self._variance, self.d = rows.spread, variance, rows.d
 
     def partial_fit(self, X: Any) -> Pipeline:
         """Fit the transforms on the first block (n, d), then pass every block on to the quantizer's `partial_fit`."""

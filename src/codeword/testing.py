@@ -229,6 +229,15 @@ def check_same_data_gives_the_same_bytes(q: Quantizer, X: Array) -> None:
             assert np.array_equal(again.decode(codes), fitted.decode(codes)), name
 
 
+def check_a_cap_on_memory_changes_nothing(q: Quantizer, X: Array) -> None:
+    """fit with max_memory learns the same from an array, from blocks and from blocks that come once; a tiny cap is refused."""
+    fitted = q.clone().fit(X)
+    blocks = [X[:100], X[100:101], X[101:]]
+    for form, data in {"array": X, "blocks": blocks, "iterator": iter(blocks)}.items():
+        assert q.clone().fit(data, max_memory="512MB") == fitted, form
+    expect(ValueError, lambda: q.clone().fit(X, max_memory="1kB"), "max_memory", "expected at least", "1000 bytes")
+
+
 def settings() -> Iterator[Any]:
     """Context managers that set the thread count or the instruction set and put it back."""
     for n in (1, 2, 7):

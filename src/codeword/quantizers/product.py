@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from codeword import checks, codes, registry
 from codeword.base import F32, U8, Quantizer, State, array
+from codeword.sources import Rows
 from codeword.training import kmeans, pieces
 from codeword.training.nearest import nearest, pack
+from codeword.training.streaming import Job
 
 if TYPE_CHECKING:
     from codeword.training_report import TrainingReport
@@ -75,12 +77,14 @@ class ProductQuantizer(Quantizer):
         self.seed = seed
         self.trim = trim
 
-    def fit(self, X: Any, sample_weight: Any = None, *, start: Any = None) -> ProductQuantizer:
+    def fit(
+        self, X: Any, sample_weight: Any = None, *, max_memory: int | str | None = None, start: Any = None
+    ) -> ProductQuantizer:
         """Learn from training rows, as `Quantizer.fit` says.
 
         Parameters
         ----------
-        X, sample_weight
+        X, sample_weight, max_memory
             See `Quantizer.fit`.
         start : sequence of m arrays (2**bits, dsub), or fitted ProductQuantizer, optional
             Codebooks to go on from, instead of ones drawn from the rows: all passes then go over all rows.
@@ -89,7 +93,7 @@ class ProductQuantizer(Quantizer):
             given = start.codebooks if isinstance(start, ProductQuantizer) else start
             self._start = [checks.rows(C, f"start[{i}]") for i, C in enumerate(given)]
         try:
-            return super().fit(X, sample_weight)
+            return super().fit(X, sample_weight, max_memory=max_memory)
         finally:
             self._start = None
 
@@ -126,15 +130,29 @@ class ProductQuantizer(Quantizer):
         self._k()
         return np.full(checks.integer(self.m, "m", 1, pieces.LARGEST_M), self.bits, np.uint8)
 
-    def _fit(self, X: F32, weight: F32 | None) -> None:
-        k, cut = self._k(), pieces.cut(X.shape[1], self.m)
-        settings = kmeans.Settings.checked(
+    def _settings(self) -> kmeans.Settings:
+        k = self._k()
+        return kmeans.Settings.checked(
             k, self.seeding, self.max_iter, self.tol, self.seed, self.trim, k, effort=self.effort, passes=12
         )
+
+    def _cut(self, d: int) -> pieces.Pieces:
+        """Column ranges of the pieces; codebooks to start from must fit them."""
+        k, cut = self._k(), pieces.cut(d, self.m)
         shapes = [(k, stop - start) for start, stop in cut]
         if self._start is not None and [C.shape for C in self._start] != shapes:
             raise ValueError(f"start: expected codebooks of shapes {shapes}, got {[C.shape for C in self._start]}")
-        self.training_ = pieces.train(X, cut, settings, weight, "ProductQuantizer.fit", self._start)
+        return cut
+
+    def _fit(self, X: F32, weight: F32 | None) -> None:
+        settings, cut = self._settings(), self._cut(X.shape[1])
+        self._learned(pieces.train(X, cut, settings, weight, "ProductQuantizer.fit", self._start))
+
+    def _jobs(self, rows: Rows) -> tuple[list[Job[Any]], int]:
+        return pieces.jobs(rows, self._cut(rows.d), self._settings(), self._start)
+
+    def _learned(self, results: list[Any]) -> None:
+        self.training_: list[kmeans.Training] = results
         self._set([t.codebook for t in self.training_])
 
     def _set(self, codebooks: list[F32]) -> None:

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from codeword import checks, codes, registry
 from codeword.base import F32, U8, Quantizer, State, array
+from codeword.sources import Rows
 from codeword.training import kmeans
 from codeword.training.nearest import nearest, pack
+from codeword.training.streaming import Budget, Job, kmeans_job
 
 if TYPE_CHECKING:
     from codeword.training_report import TrainingReport
@@ -109,13 +111,15 @@ class VectorQuantizer(Quantizer):
         made._variance = C.var(0, dtype=np.float64)
         return made
 
-    def fit(self, X: Any, sample_weight: Any = None, *, start: Any = None) -> VectorQuantizer:
+    def fit(
+        self, X: Any, sample_weight: Any = None, *, max_memory: int | str | None = None, start: Any = None
+    ) -> VectorQuantizer:
         """Learn from training rows, as `Quantizer.fit` says.
 
         Parameters
         ----------
-        X, sample_weight
-            See `Quantizer.fit`.
+        X, sample_weight, max_memory
+            See `Quantizer.fit`. Hierarchical assignment needs all rows in memory.
         start : array_like (k, d) or fitted VectorQuantizer, optional
             A codebook to go on from, instead of one drawn from the rows: all passes then go over all rows.
 
@@ -134,7 +138,7 @@ class VectorQuantizer(Quantizer):
             if len(self._start) != k:
                 raise ValueError(f"start: expected k = {k} codewords, got {len(self._start)}")
         try:
-            return super().fit(X, sample_weight)
+            return super().fit(X, sample_weight, max_memory=max_memory)
         finally:
             self._start = None
 
@@ -205,10 +209,24 @@ class VectorQuantizer(Quantizer):
         return np.array([max(1, (k - 1).bit_length())], np.uint8)
 
     def _fit(self, X: F32, weight: F32 | None) -> None:
+        self._check_start(X.shape[1])
+        self._learned([kmeans.train(X, self._settings(), weight, "VectorQuantizer.fit", self._start)])
+
+    def _jobs(self, rows: Rows) -> tuple[list[Job[Any]], int] | None:
+        settings = self._settings()
+        if settings.hierarchical:
+            return None  # groups remember where each row was
+        self._check_start(rows.d)
+        budget = Budget.of(rows, settings, [rows.d])
+        return [kmeans_job(rows, slice(0, rows.d), settings, budget.most_rows, self._start)], budget.step
+
+    def _check_start(self, d: int) -> None:
+        if self._start is not None and self._start.shape[1] != d:
+            raise ValueError(f"start: expected codewords of d = {d} dimensions like X, got {self._start.shape[1]}")
+
+    def _learned(self, results: list[Any]) -> None:
         self._gathered = ()
-        if self._start is not None and self._start.shape[1] != X.shape[1]:
-            raise ValueError(f"start: expected codewords of d = {X.shape[1]} dimensions like X, got {self._start.shape[1]}")
-        self.training_ = kmeans.train(X, self._settings(), weight, "VectorQuantizer.fit", self._start)
+        self.training_: kmeans.Training = results[0]
         self._set(self.training_.codebook, self.training_.counts)
 
     def _set(self, codebook: F32, counts: NDArray[np.float64]) -> None:

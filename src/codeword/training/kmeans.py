@@ -35,7 +35,7 @@ ASSIGNMENTS = ("auto", "exact", "hierarchical")
 # From this many codewords on "auto" is hierarchical: a fifth of the time of exact passes there, a thirtieth at 2**18.
 _MANY = 1 << 15
 _PART_ROWS = 32
-_PART_STREAM = 201
+PART_STREAM = 201
 _LBG_PASSES = 3
 _LBG_STEP = np.float32(0.02)
 
@@ -97,8 +97,7 @@ def train(X: F32, settings: Settings, weight: F32 | None = None, label: str = "k
         If there are fewer rows (of weight above 0) than codewords.
     """
     n = len(X) if weight is None else int((weight > 0).sum())
-    if n < settings.k:
-        raise ValueError(f"X: expected at least k = {settings.k} rows{'' if weight is None else ' of weight above 0'}, got {n}")
+    check_enough(n, settings.k, weight is not None)
     rows = len(X)
     eligible, outlier = seeding.split_rows(X, weight, settings.seed)
     trimmed = int(outlier.sum()) if settings.trim and n - outlier.sum() >= settings.k else 0
@@ -112,6 +111,12 @@ def train(X: F32, settings: Settings, weight: F32 | None = None, label: str = "k
     return result
 
 
+def check_enough(n: int, k: int, weighted: bool) -> None:
+    """Raise ValueError where n rows (of weight above 0) are fewer than k codewords."""
+    if n < k:
+        raise ValueError(f"X: expected at least k = {k} rows{' of weight above 0' if weighted else ''}, got {n}")
+
+
 def _widening(
     X: F32, settings: Settings, weight: F32 | None, eligible: NDArray[np.bool_], label: str, plan: Plan, start: F32 | None
 ) -> Training:
@@ -120,16 +125,14 @@ def _widening(
     A codebook of a part with some dozens of rows a codeword is close to that of the whole and far cheaper; the passes over all rows
     then only have to finish it. What the rows of a part and those outside it lose at first tells how far the part was too small.
     """
-    most = settings.effort.most_rows
-    largest = len(X) if most is None else min(len(X), most * settings.k)
-    sizes = [largest] if start is not None else part_sizes(largest, settings)
-    passes = settings.max_iter if len(sizes) == 1 else (settings.max_iter + 1) // 2
+    sizes = level_sizes(len(X), settings, start is not None)
+    largest, passes = sizes[-1], passes_a_level(sizes, settings)
 
     def part(rows: I64 | slice) -> tuple[F32, F32 | None, NDArray[np.bool_]]:
         return X[rows], None if weight is None else weight[rows], eligible[rows]
 
     def rows_of(size: int) -> I64 | slice:
-        return slice(None) if size >= len(X) else keys.sample(settings.seed, _PART_STREAM, len(X), size)
+        return slice(None) if size >= len(X) else keys.sample(settings.seed, PART_STREAM, len(X), size)
 
     if start is None:
         codebook = first_codebook(*part(rows_of(min(largest, settings.effort.seed_rows * settings.k))), settings, plan)
@@ -161,6 +164,18 @@ def _places(some: I64 | slice, rows: I64 | slice) -> I64:
     """Where rows `some` are among `rows`, both rising."""
     assert isinstance(some, np.ndarray)
     return np.searchsorted(rows, some) if isinstance(rows, np.ndarray) else some
+
+
+def level_sizes(n: int, settings: Settings, started: bool) -> list[int]:
+    """Rows of each level of training, rising to all n or as many as the effort takes; one level where there is a start."""
+    most = settings.effort.most_rows
+    largest = n if most is None else min(n, most * settings.k)
+    return [largest] if started else part_sizes(largest, settings)
+
+
+def passes_a_level(sizes: list[int], settings: Settings) -> int:
+    """Most passes of each level of training: half of all where there are several."""
+    return settings.max_iter if len(sizes) == 1 else (settings.max_iter + 1) // 2
 
 
 def part_sizes(n: int, settings: Settings) -> list[int]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codeword import checks, runtime
-from codeword.training import kmeans
+from codeword.sources import Rows
+from codeword.training import kmeans, streaming
 
 F32 = NDArray[np.float32]
 Pieces = list[tuple[int, int]]
@@ -38,11 +40,26 @@ def train(
     X: F32, pieces: Pieces, settings: kmeans.Settings, weight: F32 | None, label: str, start: list[F32] | None = None
 ) -> list[kmeans.Training]:
     """A codebook for each piece of rows `X` (n, d); with codebooks `start`, go on from those."""
-    if pieces[0][1] <= _NARROW:
-        settings = replace(settings, relaxation=_NARROW_RELAXATION)
+    settings = adjusted(settings, pieces)
     trained = []
     with runtime.Progress(label, len(pieces), "pieces") as progress:
         for i, (low, high) in enumerate(pieces):
             trained.append(kmeans.train(np.ascontiguousarray(X[:, low:high]), settings, weight, start=start[i] if start else None))
             progress.advance(1)
     return trained
+
+
+def jobs(
+    rows: Rows, pieces: Pieces, settings: kmeans.Settings, start: list[F32] | None = None
+) -> tuple[list[streaming.Job[Any]], int]:
+    """The same for rows that are read in passes: a job for each piece, and the rows of a block."""
+    budget = streaming.Budget.of(rows, settings, [high - low for low, high in pieces])
+    settings = adjusted(settings, pieces)
+    starts = start or [None] * len(pieces)
+    made = [streaming.kmeans_job(rows, slice(*p), settings, budget.most_rows, s) for p, s in zip(pieces, starts, strict=True)]
+    return made, budget.step
+
+
+def adjusted(settings: kmeans.Settings, pieces: Pieces) -> kmeans.Settings:
+    """The settings, with the steps that the width of the pieces bears."""
+    return replace(settings, relaxation=_NARROW_RELAXATION) if pieces[0][1] <= _NARROW else settings

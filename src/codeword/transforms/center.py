@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from codeword import checks, registry
 from codeword.base import F32, State, Transform, array
+from codeword.sources import Rows
 from codeword.training.moments import ColumnMoments, Grid
+from codeword.training.streaming import Job, grid, moments_job
 
 F64 = NDArray[np.float64]
 
@@ -56,6 +58,12 @@ class Center(Transform):
         mean = ColumnMoments.of(X, weight, grid=grid).mean
         check_reach(X, grid, mean)
         self.mean, self.d_out = mean, X.shape[1]
+
+    def _jobs(self, rows: Rows) -> list[Job[Any]]:
+        return [moments_job(ColumnMoments(grid(rows)))]
+
+    def _learned(self, rows: Rows, results: list[Any]) -> None:
+        self.mean, self.d_out = results[0].mean, rows.d
 
     def _forward(self, X: NDArray[Any]) -> F32:
         return subtract(X, self.mean)

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from codeword import checks, keys, registry, runtime
 from codeword.base import F32, State, Transform, array
+from codeword.sources import Rows
 from codeword.training.moments import Grid, Moments, merge
+from codeword.training.streaming import Job, Task, check_cap, grid
 from codeword.transforms import shrinkage as shrinking
 from codeword.transforms.center import check_reach
 from codeword.transforms.linear import ExactProduct, block_rows
@@ -26,6 +28,9 @@ _STREAM = 0x6B6C74  # "klt"
 _FOLDS = 4
 # With this many rows a dimension one fold is enough: it is long, and the choice hardly matters any more.
 _ROWS_A_DIMENSION = 8
+# Memory of a fit under a cap: chunks of products, and what a pair of columns takes in the folds' moments and in `eigh`.
+_BYTES = 64 << 20
+_BYTES_A_PAIR = 240
 
 
 @registry.register("klt")
@@ -109,10 +114,23 @@ class KLT(Transform):
         seed = checks.integer(self.seed, "seed", 0, 2**63 - 1)
         share = self._share()
         folds = _fold_moments(X, weight, seed) if share is None else [Moments.of(X, weight)]
+        check_reach(X, folds[0].grid, reduce(merge, folds).mean)
+        self._choose(folds, share, kept)
+
+    def _jobs(self, rows: Rows) -> list[Job[Any]]:
+        check_cap(rows, _BYTES + _BYTES_A_PAIR * rows.d**2, f"the covariance of {rows.d} columns and ")
+        seed = checks.integer(self.seed, "seed", 0, 2**63 - 1)
+        return [_folds_job(grid(rows), seed, _FOLDS if self._share() is None else 1)]
+
+    def _learned(self, rows: Rows, results: list[Any]) -> None:
+        kept = rows.d if self._axes_to_keep is None else checks.integer(self._axes_to_keep, "d_out", 1, rows.d)
+        self._choose(results[0], self._share(), kept)
+
+    def _choose(self, folds: list[Moments], share: float | None, kept: int) -> None:
+        """The shrinkage and the axes, from the moments of the folds; `share` None is "auto"."""
         whole = reduce(merge, folds)
-        check_reach(X, whole.grid, whole.mean)
         if share is None:
-            chosen = shrinking.choose(folds, folds if len(X) < _ROWS_A_DIMENSION * d else folds[:1])
+            chosen = shrinking.choose(folds, folds if whole.n < _ROWS_A_DIMENSION * len(whole.mean) else folds[:1])
         else:
             chosen = shrinking.Shrinkage(share)
         self.eigenvalues, axes = principal_axes(chosen.applied(whole.covariance))
@@ -186,7 +204,29 @@ def with_fixed_signs(axes: NDArray[Any]) -> NDArray[Any]:
 
 def _fold_moments(X: NDArray[Any], weight: F32 | None, seed: int) -> list[Moments]:
     """Moments of each fold, all on the grid of all rows."""
-    grid = Grid.of(X, weight)
-    fold = keys.bits64(seed, _STREAM, np.arange(len(X))) % np.uint64(_FOLDS)
-    rows = [np.flatnonzero(fold == f) for f in range(_FOLDS)]
-    return [Moments.of(X[r], None if weight is None else weight[r], grid=grid) for r in rows]
+    folds = _Folds(Grid.of(X, weight), seed, _FOLDS)
+    folds.add(X, weight, 0)
+    return folds.moments
+
+
+class _Folds(Task):
+    """Moments of each fold; the hash of a row's number says which fold it is in."""
+
+    def __init__(self, grid: Grid, seed: int, folds: int) -> None:
+        self.moments = [Moments(grid) for _ in range(folds)]
+        self._seed = seed
+
+    def add(self, X: NDArray[Any], weight: F32 | None, first: int) -> None:
+        if len(self.moments) == 1:
+            self.moments[0].add(X, weight)
+            return
+        fold = keys.bits64(self._seed, _STREAM, np.arange(first, first + len(X))) % np.uint64(len(self.moments))
+        for f, moments in enumerate(self.moments):
+            rows = np.flatnonzero(fold == f)
+            moments.add(X[rows], None if weight is None else weight[rows])
+
+
+def _folds_job(grid: Grid, seed: int, folds: int) -> Job[list[Moments]]:
+    task = _Folds(grid, seed, folds)
+    yield task
+    return task.moments

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from codeword import checks, registry
 from codeword.base import F32, Transform
 from codeword.lanes import lane_sum
+from codeword.sources import Rows
+from codeword.training.streaming import Job
 
 F64 = NDArray[np.float64]
 _BLOCK_ELEMENTS = 1 << 18
@@ -50,6 +52,12 @@ class Normalize(Transform):
         else:
             self._forward(X)  # names a row of zeros now rather than at the first encode
         self.d_out = X.shape[1]
+
+    def _jobs(self, rows: Rows) -> list[Job[Any]]:
+        return []
+
+    def _learned(self, rows: Rows, results: list[Any]) -> None:
+        self.d_out = rows.d
 
     def _forward(self, X: NDArray[Any]) -> F32:
         if X.dtype == np.float64 and len(X):

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from codeword import _native, checks, keys, registry
 from codeword.base import F32, Transform
+from codeword.sources import Rows
+from codeword.training.streaming import Job
 
 _STREAM = 0x726F7461746500  # "rotate": one stream of keys for each round, up to 255
 _BLOCK_ELEMENTS = 1 << 16
@@ -70,6 +72,13 @@ class Rotation(Transform):
         if X.dtype == np.float64:
             checks.narrow(X, "X")
         self.d_out = X.shape[1]
+
+    def _jobs(self, rows: Rows) -> list[Job[Any]]:
+        return []
+
+    def _learned(self, rows: Rows, results: list[Any]) -> None:
+        self._steps(rows.d)
+        self.d_out = rows.d
 
     def _forward(self, X: NDArray[Any]) -> F32:
         if X.dtype == np.float64 and len(X):
