@@ -129,7 +129,7 @@ def test_passes_go_on_from_a_codebook() -> None:
 def test_hierarchical_assignment_asks_for_room_for_all_rows() -> None:
     vq = cw.VectorQuantizer(100, assignment="hierarchical")
     assert vq.clone().fit(ROWS, max_memory="400MB") == vq.clone().fit(ROWS)
-    with pytest.raises(ValueError, match="VectorQuantizer.fit, which needs all rows in memory"):
+    with pytest.raises(ValueError, match=r"VectorQuantizer\.fit, which needs all rows in memory"):
         vq.fit(ROWS, max_memory="1MB")
 
 
@@ -177,7 +177,7 @@ def test_blocks_that_change_from_pass_to_pass_are_refused() -> None:
             self.passes += 1
             yield np.random.default_rng(self.passes).permutation(self.X)
 
-    with pytest.raises(ValueError, match="the same rows in the same order each time|the same 8998 rows"):
+    with pytest.raises(ValueError, match=r"the same rows in the same order each time|the same 8998 rows"):
         cw.VectorQuantizer(4).fit(Shrinking(ROWS), max_memory="400MB")
     with pytest.raises(ValueError, match="the same rows in the same order each time"):
         cw.VectorQuantizer(4).fit(Shuffled(ROWS), max_memory="400MB")

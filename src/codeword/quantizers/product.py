@@ -77,9 +77,7 @@ class ProductQuantizer(Quantizer):
         self.seed = seed
         self.trim = trim
 
-    def fit(
-        self, X: Any, sample_weight: Any = None, *, max_memory: int | str | None = None, start: Any = None
-    ) -> ProductQuantizer:
+    def fit(self, X: Any, sample_weight: Any = None, *, max_memory: int | str | None = None, start: Any = None) -> ProductQuantizer:
         """Learn from training rows, as `Quantizer.fit` says.
 
         Parameters

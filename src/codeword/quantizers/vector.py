@@ -111,9 +111,7 @@ class VectorQuantizer(Quantizer):
         made._variance = C.var(0, dtype=np.float64)
         return made
 
-    def fit(
-        self, X: Any, sample_weight: Any = None, *, max_memory: int | str | None = None, start: Any = None
-    ) -> VectorQuantizer:
+    def fit(self, X: Any, sample_weight: Any = None, *, max_memory: int | str | None = None, start: Any = None) -> VectorQuantizer:
         """Learn from training rows, as `Quantizer.fit` says.
 
         Parameters

@@ -55,8 +55,10 @@ def jobs(
     """The same for rows that are read in passes: a job for each piece, and the rows of a block."""
     budget = streaming.Budget.of(rows, settings, [high - low for low, high in pieces])
     settings = adjusted(settings, pieces)
-    starts = start or [None] * len(pieces)
-    made = [streaming.kmeans_job(rows, slice(*p), settings, budget.most_rows, s) for p, s in zip(pieces, starts, strict=True)]
+    made = [
+        streaming.kmeans_job(rows, slice(*piece), settings, budget.most_rows, start[i] if start else None)
+        for i, piece in enumerate(pieces)
+    ]
     return made, budget.step
 
 

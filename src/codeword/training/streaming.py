@@ -327,9 +327,7 @@ def check_cap(rows: Rows, least: int, what: str) -> None:
         )
 
 
-def kmeans_job(
-    rows: Rows, columns: slice, settings: kmeans.Settings, most_rows: int, start: F32 | None = None
-) -> Job[Training]:
+def kmeans_job(rows: Rows, columns: slice, settings: kmeans.Settings, most_rows: int, start: F32 | None = None) -> Job[Training]:
     """Learn a codebook of some columns of the rows, with at most `most_rows` of them in memory; with a codebook, go on from that.
 
     What rows outside a part lose (`Training.unseen`) is not measured.
@@ -351,14 +349,14 @@ def kmeans_job(
     outliers = int((tail > far).sum())
     trimmed = outliers if settings.trim and used - outliers >= settings.k else 0
     fence = seeding.Fence(median, near, far if trimmed else np.inf)
-    result = yield from _levels(rows, Part(columns, fence, settings.seed, n, used - trimmed, used - trimmed), settings, most_rows, start)
+    result = yield from _levels(
+        rows, Part(columns, fence, settings.seed, n, used - trimmed, used - trimmed), settings, most_rows, start
+    )
     result.rows, result.not_seeded, result.trimmed = used, int((tail > near).sum()), trimmed
     return result
 
 
-def _levels(
-    rows: Rows, whole: Part, settings: kmeans.Settings, most_rows: int, codebook: F32 | None
-) -> Job[Training]:
+def _levels(rows: Rows, whole: Part, settings: kmeans.Settings, most_rows: int, codebook: F32 | None) -> Job[Training]:
     """Seed, then train level by level, as `kmeans.train` does: in memory while that has room, in passes over the rows after that."""
     sizes = kmeans.level_sizes(whole.kept, settings, codebook is not None)
     seeds = 0 if codebook is not None else min(sizes[-1], settings.effort.seed_rows * settings.k)
