@@ -20,6 +20,8 @@ QUANTIZERS: list[Quantizer] = [
     cw.ScalarQuantizer(),
     cw.ScalarQuantizer(1),
     cw.ScalarQuantizer(3, levels="lloyd-max"),
+    cw.EntropyConstrainedQuantizer(40, entropy=3.0),
+    cw.EntropyConstrainedQuantizer(9, lmbda=0.4, seeding="random", max_iter=2, seed=3),
     cw.TreeQuantizer(1, seed=4),
     cw.TreeQuantizer(6),
     cw.TreeQuantizer(9, growth="greedy", max_iter=3),

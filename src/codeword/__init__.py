@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from codeword.metrics import recall as recall
     from codeword.pipeline import Pipeline as Pipeline
     from codeword.quantizers.binary import BinaryQuantizer as BinaryQuantizer
+    from codeword.quantizers.ecvq import EntropyConstrainedQuantizer as EntropyConstrainedQuantizer
     from codeword.quantizers.product import ProductQuantizer as ProductQuantizer
     from codeword.quantizers.scalar import ScalarQuantizer as ScalarQuantizer
     from codeword.quantizers.tree import TreeQuantizer as TreeQuantizer
@@ -43,6 +44,7 @@ _HOME = {
     "BinaryQuantizer": "quantizers.binary",
     "Center": "transforms.center",
     "Distortion": "metrics",
+    "EntropyConstrainedQuantizer": "quantizers.ecvq",
     "FormatError": "errors",
     "Index": "search.index",
     "KLT": "transforms.klt",

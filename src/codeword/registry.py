@@ -17,6 +17,7 @@ _MODULES = {
     "vector": "codeword.quantizers.vector",
     "scalar": "codeword.quantizers.scalar",
     "product": "codeword.quantizers.product",
+    "ecvq": "codeword.quantizers.ecvq",
     "tree": "codeword.quantizers.tree",
     "binary": "codeword.quantizers.binary",
     "trellis": "codeword.quantizers.trellis",

@@ -57,7 +57,7 @@ def fit(
             "-q",
             metavar="NAME",
             autocompletion=_quantizer_names,
-            help="binary, product, scalar, tree, trellis, vector, or one from a plug-in.",
+            help="binary, ecvq, product, scalar, tree, trellis, vector, or one from a plug-in.",
             show_default="product",
         ),
     ] = None,
@@ -70,7 +70,7 @@ def fit(
             help="Bits of each piece (product), number (scalar, binary; trellis: also fractions) or code (tree).",
         ),
     ] = None,
-    k: Annotated[int | None, typer.Option("--k", metavar="N", help="Codewords (vector).", show_default=False)] = None,
+    k: Annotated[int | None, typer.Option("--k", metavar="N", help="Codewords (vector, ecvq).", show_default=False)] = None,
     transform: Annotated[
         list[str] | None,
         typer.Option(
@@ -129,6 +129,7 @@ def fit(
       codeword fit X.fvecs -o model.cw --quantizer scalar --bits 4
       codeword fit X.npy -o model.cw -q trellis --bits 1.5 -t rotation
       codeword fit X.npy -o model.cw -q tree --bits 16
+      codeword fit X.npy -o model.cw -q ecvq --k 1024 --param entropy=8
       codeword fit X.parquet -o model.cw --quantizer vector --k 256 --sample 100000
       codeword fit X.npy -o model.cw --m 48 --effort best --report training.html
       codeword fit X.bin --dtype float32 --dim 384 -o model.cw --m 48

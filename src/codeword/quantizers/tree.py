@@ -13,16 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword import _native, checks, codes, registry
-from codeword.base import F32, U8, Quantizer, State, array
+from codeword.base import F32, U8, State, array
 from codeword.errors import FormatError
-from codeword.training import seeding, tree
+from codeword.quantizers.single import SingleCodebook
+from codeword.training import tree
+from codeword.training.trim import trimmed
 
 LARGEST_BITS = 24
 GROWTHS = ("balanced", "greedy")
 
 
 @registry.register("tree")
-class TreeQuantizer(Quantizer):
+class TreeQuantizer(SingleCodebook):
     """A tree-structured codebook: far more codewords than a `VectorQuantizer` can search, at some more distortion for as many.
 
     Encoding takes 2 d multiplications a level, training one pass or so over the rows a level, so that a million codewords are no
@@ -119,17 +121,8 @@ class TreeQuantizer(Quantizer):
         counts = np.zeros(k)
         np.add.at(counts, self._ancestors(k), self.counts)
         made._set(self.codewords[: 2 * k - 1], self.parents[: k - 1], counts)
-        made.d, made._spread, made._variance = self.d, self._spread, self._variance
+        made._spread, made._variance = self._spread, self._variance
         return made
-
-    def indices(self, codes_: Any) -> NDArray[np.uint32]:
-        """Leaf numbers (n, 1) of packed codes (n, code_size)."""
-        self._check_fitted()
-        return codes.unpack(checks.codes(codes_, self.code_size), self._widths())
-
-    @property
-    def code_size(self) -> int:
-        return codes.size(self._widths())
 
     @property
     def model_bytes(self) -> int:
@@ -139,31 +132,18 @@ class TreeQuantizer(Quantizer):
     def _bits(self) -> int:
         return checks.integer(self.bits, "bits", 1, LARGEST_BITS)
 
-    def _widths(self) -> NDArray[np.uint8]:
-        return np.array([self._bits()], np.uint8)
-
     def _fit(self, X: F32, weight: F32 | None) -> None:
         k, greedy = 1 << self._bits(), checks.choice(self.growth, "growth", GROWTHS) == "greedy"
         passes, seed = checks.integer(self.max_iter, "max_iter", 1, 1000), checks.integer(self.seed, "seed", 0, 2**63 - 1)
-        kept = np.ones(len(X), np.bool_) if weight is None else weight > 0
-        if kept.sum() < k:
-            raise ValueError(
-                f"X: expected at least 2**bits = {k} rows{'' if weight is None else ' of weight above 0'}, got {kept.sum()}"
-            )
-        if checks.flag(self.trim, "trim"):
-            _, outlier = seeding.split_rows(X, weight, seed)
-            kept = kept & ~outlier if kept.sum() - outlier.sum() >= k else kept
-        if not kept.all():
-            X, weight = X[kept], None if weight is None else weight[kept]
+        X, weight = trimmed(X, weight, k, checks.flag(self.trim, "trim"), seed, "2**bits")
         grown = tree.grow(X, k, weight, greedy=greedy, passes=passes, seed=seed, label="TreeQuantizer.fit")
         self._set(grown.codewords, grown.parents, grown.counts)
 
     def _set(self, codewords: F32, parents: NDArray[np.int32], counts: NDArray[np.float64]) -> None:
         self.codewords, self.parents, self.counts = codewords, parents, counts
         rows, children = _layout(parents)
-        self.codebook = codewords[rows]
+        self._set_codebook(codewords[rows])
         self._descent = _native.Descent(codewords[1:], children)
-        self._tables: Any = None  # made by the first scorer
 
     def _ancestors(self, k: int) -> NDArray[np.int64]:
         """Which leaf of the tree of k leaves each leaf descends from."""
@@ -177,18 +157,6 @@ class TreeQuantizer(Quantizer):
         leaves = np.empty(len(X), np.int32)
         self._descent.run(X, leaves)
         return codes.pack(leaves[:, None], self._widths())
-
-    def _decode(self, codes_: U8) -> F32:
-        leaves = codes.unpack(codes_, self._widths())
-        codes.check_below(leaves, len(self.codebook))
-        return self.codebook[leaves[:, 0]]
-
-    def _scorer(self, queries: F32, metric: str) -> Any:
-        from codeword.scorers import TableScorer, prepare
-
-        if self._tables is None:
-            self._tables = prepare([self.codebook], self._widths())
-        return TableScorer(queries, self._tables, self._widths(), metric)
 
     def _state(self) -> State:
         return {"codewords": self.codewords, "parents": self.parents, "counts": self.counts}
