@@ -128,7 +128,8 @@ class EntropyConstrainedQuantizer(SingleCodebook):
         return codes.pack(ans.decode(bytes(data), ans.frequencies(self.counts))[:, None], self._widths())
 
     def _fit(self, X: F32, weight: F32 | None) -> None:
-        settings = kmeans.Settings.checked(self.k, self.seeding, self.max_iter, self.tol, self.seed, self.trim, LARGEST_K)
+        passes = checks.integer(self.max_iter, "max_iter", 1, 100_000)
+        settings = kmeans.Settings.checked(self.k, self.seeding, passes, self.tol, self.seed, self.trim, LARGEST_K)
         if (self.entropy is None) == (self.lmbda is None):
             raise ValueError(f"entropy, lmbda: expected one of the two, got {self.entropy!r} and {self.lmbda!r}")
         target = None if self.entropy is None else checks.real(self.entropy, "entropy", 0.0, float(np.log2(settings.k)))
