@@ -18,7 +18,7 @@ from rich.table import Table
 from codeword.training import kmeans, seeding
 
 PASSES = (8, 12, 16, 25)
-RELAXATIONS = (1.0, 1.5, 1.8, 2.0, 2.3, 2.6)
+RELAXATIONS = (1.0, 1.6, 2.0, 2.2, 2.4, 2.6)
 
 
 def main() -> None:

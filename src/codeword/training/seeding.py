@@ -136,7 +136,7 @@ class Draw:
             potential = self.nearest_square * self.mass
             if not potential.any():
                 break
-            batch = min(_LARGEST_BATCH, max(16, len(self.chosen) // 2), k - len(self.chosen) + 8)
+            batch = min(_LARGEST_BATCH, max(16, len(self.chosen)), k - len(self.chosen) + 8)
             numbers = self._next + np.arange(batch)
             self._next += batch
             candidates = _draw(potential, keys.bits64(self._seed, _DRAW, numbers))
