@@ -100,7 +100,7 @@ def test_a_loaded_quantizer_has_no_history(tmp_path: Path) -> None:
 def test_the_page_has_a_picture_of_the_passes_and_the_verdict() -> None:
     pipeline = cw.Pipeline([cw.Center()], cw.ProductQuantizer(2, bits=4)).fit(ROWS)
     html = "\n".join(pages.training_parts(pipeline))
-    assert TrainingReport.of(pipeline.quantizer).verdict in html and html.count("<polyline") == len(
+    assert TrainingReport.of(pipeline.quantizer).verdict in html and html.count("<polyline") == 2 * len(
         pipeline.quantizer.training_[0].levels
     )
     assert html in pages.quantizer_page(pipeline, ROWS)

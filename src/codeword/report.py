@@ -355,16 +355,25 @@ def training_parts(quantizer: Quantizer) -> list[str]:
     if getattr(inner, "training_", None) is None or not hasattr(inner, "report"):
         return []
     made: TrainingReport = inner.report()
-    series: dict[str, list[tuple[float, float]]] = {}
     scale = made.relative / made.distortion if made.distortion else 1.0
+    lost: dict[str, list[tuple[float, float]]] = {}
+    moved: dict[str, list[tuple[float, float]]] = {}
     for number, p in enumerate(made.passes, 1):
-        series.setdefault(f"{text.count(p.rows)} rows", []).append((number, p.distortion * scale))
-    picture = svg.lines(list(series.items()), x="pass", y="relative distortion")
-    caption = (
-        "Distortion of the codebooks that each pass began with; a level with more rows starts higher, as most of them are new."
-    )
-    shown = [[name, value] for name, value in made.pairs()]
-    return [heading("How it was trained"), paragraph(made.verdict), figures([figure(picture, caption), table(["", ""], shown)])]
+        lost.setdefault(f"{text.count(p.rows)} rows", []).append((number, p.distortion * scale))
+        if p.moved is not None and p.moved < 1:
+            moved.setdefault(f"{text.count(p.rows)} rows", []).append((number, 100 * p.moved))
+    drawn = [
+        figure(
+            svg.lines(list(lost.items()), x="pass", y="relative distortion"),
+            "Distortion of the codebooks that each pass began with; a level with more rows starts higher, as most of them are new.",
+        ),
+        figure(
+            svg.lines(list(moved.items()), x="pass", y="% of rows", low=0.0),
+            "Rows that changed cell; where few do, training is done.",
+        ),
+    ]
+    numbers = table(["", ""], [[name, value] for name, value in made.pairs()])
+    return [heading("How it was trained"), paragraph(made.verdict), figures(drawn), numbers]
 
 
 def _spread_figure(usage: Sequence[Usage]) -> str:

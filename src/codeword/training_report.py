@@ -78,6 +78,10 @@ class TrainingReport:
         Outliers left out; rows too far out to become codewords; empty cells given another row. Largest of the codebooks, repaired: sum.
     assignment_loss : float
         Loss of hierarchical against exact assignment, measured on a sample; 0 where assignment was exact.
+    cell_limit : int
+        Most rows of a cell that were allowed; 0 for no limit.
+    limit_cost : float
+        What the limit costs, as a share of the distortion.
     verdict : str
         One sentence.
 
@@ -114,6 +118,8 @@ class TrainingReport:
     not_seeded: int
     repaired: int
     assignment_loss: float
+    cell_limit: int
+    limit_cost: float
     verdict: str
 
     @classmethod
@@ -166,6 +172,8 @@ class TrainingReport:
             "not_seeded": max(t.not_seeded for t in runs),
             "repaired": sum(t.repaired for t in runs),
             "assignment_loss": max(t.assignment_loss for t in runs),
+            "cell_limit": max(t.balance.limit if t.balance else 0 for t in runs),
+            "limit_cost": max(t.balance.cost if t.balance else 0.0 for t in runs),
         }
         return cls(**facts, verdict=_verdict(facts))
 
@@ -201,6 +209,10 @@ class TrainingReport:
         ]
         if self.loss_of_rows_left_out:
             pairs.insert(5, ("rows left out cost", f"about {_percent(self.loss_of_rows_left_out)}"))
+        if self.cell_limit:
+            pairs.append(
+                ("largest cell", f"at most {text.plural(self.cell_limit, 'row')}; the limit costs {_percent(self.limit_cost)}")
+            )
         if self.assignment_loss:
             pairs.append(("hierarchical assignment", f"costs {_percent(self.assignment_loss)} against exact"))
         return pairs

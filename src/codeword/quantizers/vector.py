@@ -45,6 +45,10 @@ class VectorQuantizer(Quantizer):
         How rows find their codewords during training. "hierarchical" looks only among those nearby (`training.hierarchy`), which
         for k = 2**18 takes a thirtieth of the time; the distortion it loses to exact assignment is measured, at most 1 %
         (0.1 % at best effort), and stated as `training_.assignment_loss`. "auto" does so from k = 2**15 on. `encode` is always exact.
+    balance : float, optional
+        No cell of the training has more than this times n / k rows (1.2, say), outliers not counted: `training_.balance` has the
+        cells and what that costs: 0.1 % for 1,024 cells of 40,000 sentence embeddings, 21 % where clusters differ 80-fold. `encode` still names the nearest codeword, so its cells are more even than
+        without, not limited.
     max_iter : int, optional
         Most passes over the rows; 16 at default effort. With 128 k rows and more, half as many go over a quarter of the rows (a quarter
         of that again, while it has 32 k rows) and half over all of them: `training_.levels` lists them.
@@ -87,6 +91,7 @@ class VectorQuantizer(Quantizer):
         effort: str = "default",
         seeding: str = "kmeans++",
         assignment: str = "auto",
+        balance: float | None = None,
         max_iter: int | None = None,
         tol: float | None = None,
         seed: int = 0,
@@ -96,6 +101,7 @@ class VectorQuantizer(Quantizer):
         self.effort = effort
         self.seeding = seeding
         self.assignment = assignment
+        self.balance = balance
         self.max_iter = max_iter
         self.tol = tol
         self.seed = seed
@@ -200,6 +206,7 @@ class VectorQuantizer(Quantizer):
             LARGEST_K,
             effort=self.effort,
             assignment=self.assignment,
+            balance=self.balance,
         )
 
     def _bits(self) -> NDArray[np.uint8]:

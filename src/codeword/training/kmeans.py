@@ -8,12 +8,14 @@ Source: Linde, Buzo & Gray 1980 (splitting); see `codeword.training.lloyd` and `
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codeword import checks, keys
 from codeword.training import seeding, sums
+from codeword.training.balance import balanced, most_rows
 from codeword.training.effort import EFFORTS, WORDS, Effort
 from codeword.training.hierarchy import Grouped, first_of_many, settle
 from codeword.training.lloyd import RELAXATION
@@ -53,6 +55,7 @@ class Settings:
     relaxation: float = RELAXATION
     effort: Effort = EFFORTS["default"]
     assignment: str = "auto"
+    balance: float | None = None
 
     @classmethod
     def checked(
@@ -67,6 +70,7 @@ class Settings:
         *,
         effort: object = "default",
         assignment: object = "auto",
+        balance: object = None,
         passes: int = 16,
     ) -> Settings:
         """Build from unchecked parameters; errors name the parameter. `passes` is what `max_iter` None means at default effort."""
@@ -80,6 +84,7 @@ class Settings:
             checks.flag(trim, "trim"),
             effort=words,
             assignment=checks.choice(assignment, "assignment", ASSIGNMENTS),
+            balance=None if balance is None else checks.real(balance, "balance", 1.0, float(largest_k)),
         )
 
     @property
@@ -98,15 +103,23 @@ def train(X: F32, settings: Settings, weight: F32 | None = None, label: str = "k
     """
     n = len(X) if weight is None else int((weight > 0).sum())
     check_enough(n, settings.k, weight is not None)
+    if settings.balance is not None and weight is not None:
+        raise ValueError("balance: cells are limited in rows, which have no weights here; leave out sample_weight")
     rows = len(X)
     eligible, outlier = seeding.split_rows(X, weight, settings.seed)
     trimmed = int(outlier.sum()) if settings.trim and n - outlier.sum() >= settings.k else 0
+    kept = ~outlier if trimmed else np.ones(len(X), np.bool_)
+    kept &= True if weight is None else weight > 0
     if trimmed or n < len(X):
-        kept = ~outlier if trimmed else np.ones(len(X), np.bool_)
-        kept &= True if weight is None else weight > 0
         X, eligible, weight = X[kept], eligible[kept], None if weight is None else weight[kept]
     plan = replace(Plan.of(Survey.of(X, weight)), n=rows)
     result = _widening(X, settings, weight, eligible, label, plan, start)
+    if settings.balance is not None:
+        limit = most_rows(len(X), settings.k, settings.balance)
+        made = balanced(X, result, eligible, limit, settings.tol, partial(_finder, settings), plan, label)
+        labels = np.full(rows, -1, np.int32)
+        labels[kept] = made.labels
+        result.balance = replace(made, labels=labels)
     result.rows, result.not_seeded, result.trimmed = n, n - int(eligible.sum()), trimmed
     return result
 
@@ -144,7 +157,7 @@ def _widening(
     for size in sizes:
         rows = rows_of(size)
         some, mass, inside = part(rows)
-        find = Grouped(some, mass, settings.seed, settings.effort.loss) if settings.hierarchical else exactly(some)
+        find = _finder(settings, some, mass)
         look = FirstLook(find, mass, _places(seen, rows) if levels else None)
         result = lloyd(some, codebook, mass, passes, settings.tol, inside, label, settings.relaxation, look, plan)
         codebook, seen = result.codebook, rows
@@ -158,6 +171,13 @@ def _widening(
         result.unseen = measured(X, weight, result.codebook, seen, settings.seed)
     result.levels, result.passes = levels, done
     return result
+
+
+def _finder(settings: Settings, X: F32, weight: F32 | None = None) -> Assign | Grouped:
+    """The assignment of rows `X` (n, d) that is asked for; few rows are quicker assigned exactly."""
+    if settings.hierarchical and len(X) > settings.k // 8:
+        return Grouped(X, weight, settings.seed, settings.effort.loss)
+    return exactly(X)
 
 
 def _places(some: I64 | slice, rows: I64 | slice) -> I64:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from codeword.training.nearest import nearest, pack
 from codeword.training.statistics import Farthest, Plan, Survey, Taken, keep_farthest, repair
 from codeword.training.sums import Total
 from codeword.training.unseen import Unseen
+
+if TYPE_CHECKING:
+    from codeword.training.balance import Balance
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -76,6 +79,8 @@ class Training:
     assignment_loss: float = 0.0
     """How far the cells found at the last assignment are from exact ones, as a share of the distortion, measured on rows drawn by key
     (`hierarchy.SAMPLE_ROWS`); 0 where assignments are exact."""
+    balance: Balance | None = None
+    """The cells of limited size, where a limit was asked for; `counts` are theirs."""
     looks: int = 0
     """Partitions that hierarchical assignments looked through; 0 where assignments are exact."""
     converged: bool = False
