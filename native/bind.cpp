@@ -11,6 +11,7 @@ NB_MODULE(_native, m) {
   codeword::choose_isa();
   codeword::choose_threads();
   codeword::bind_runtime(m);
+  codeword::bind_additive(m);
   codeword::bind_bits(m);
   codeword::bind_codebooks(m);
   codeword::bind_descent(m);

@@ -36,6 +36,7 @@ Matrix<T> make_matrix(int64_t n, int64_t d) {
 
 // One function a family, in native/bind_<family>.cpp; bind.cpp calls them all.
 void bind_runtime(nb::module_& m);
+void bind_additive(nb::module_& m);
 void bind_bits(nb::module_& m);
 void bind_codebooks(nb::module_& m);
 void bind_descent(nb::module_& m);

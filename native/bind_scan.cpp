@@ -23,7 +23,7 @@ void expect(bool condition, const std::string& message) {
 }
 
 std::shared_ptr<TableCodebooks> table_codebooks(const std::vector<Matrix<const float>>& codebooks,
-                                                const Vector<const uint8_t>& bits) {
+                                                const Vector<const uint8_t>& bits, bool shared) {
   expect(!codebooks.empty() && bits.size() == codebooks.size(), "bits: expected one a codebook, and at least one");
   expect(codebooks.size() <= 1 << 20, "codebooks: expected at most 2^20");
   auto made = std::make_shared<TableCodebooks>();
@@ -32,7 +32,8 @@ std::shared_ptr<TableCodebooks> table_codebooks(const std::vector<Matrix<const f
     const int width = bits.data()[j];
     expect(width >= 1 && width <= 30 && k >= 1 && d >= 1 && k <= int64_t(1) << width,
            "codebooks: expected (k, d) with 1 <= k <= 2^bits, bits from 1 to 30");
-    made->append(codebooks[j].data(), k, d, width);
+    expect(!shared || d == static_cast<int64_t>(codebooks[0].shape(1)), "codebooks: expected one width where shared");
+    made->append(codebooks[j].data(), k, d, width, shared);
   }
   made->finish();
   return made;
@@ -165,8 +166,10 @@ void rescale_distances(const Matrix<float>& distances, const Vector<const float>
 void bind_scan(nb::module_& m) {
   using namespace nb::literals;
   nb::class_<TableCodebooks>(m, "TableCodebooks", "Codebooks of the symbols of a code, prepared for tables.")
-      .def(nb::new_(&table_codebooks), "codebooks"_a, "bits"_a.noconvert(),
-           "Symbol j of a code takes bits[j] bits, 1 to 30, and names a row of codebooks[j] (k_j, d_j) float32.");
+      .def(nb::new_(&table_codebooks), "codebooks"_a, "bits"_a.noconvert(), "shared"_a = false,
+           "Symbol j of a code takes bits[j] bits, 1 to 30, and names a row of codebooks[j] (k_j, d_j) float32. "
+           "Codebooks\n"
+           "cover the columns side by side, or with `shared` all of them the same ones.");
   nb::class_<Tables>(m, "Tables", "Look-up tables of a batch of queries, 16 bits an entry, that score packed codes.")
       .def("__init__", &make_tables, "codebooks"_a, "queries"_a.noconvert(), "values"_a, "multiplier"_a.noconvert(),
            "constant"_a.noconvert(),

@@ -211,6 +211,33 @@ using trellis_scan_fn = int64_t(const TrellisCode& code, const TrellisScan& scan
 // sums (queries, step), columns 0 ... n - 1: of values[tables[j], index] * weights[l, j], exact. Of both 16 bits.
 using trellis_dot_fn = int64_t(const TrellisCode& code, const uint8_t* codes, int64_t n, const int16_t* weights,
                                int64_t queries, int64_t* sums, int64_t step, void* scratch);
+// Additive codes: a row is an offset plus one codeword of each of m codebooks. All in units of `scale`, a power of two
+// that makes the longest codeword's norm about 1. Products 2 <y, c> are those of y and c rounded to int16, each in
+// units of a power of two that makes its norm (c: the longest of its codebook) at most 2^15, so that sums stay below
+// 2^31.
+struct AdditiveCode {
+  int64_t d, m, k, width;       // width: k rounded up to 16, 32 or a multiple of 64; beyond k, squares are infinite
+  int64_t depth, beam, passes;  // stages a path may differ in, paths kept, passes over the stages
+  bool resume;                  // go on from the indices given
+  float scale;
+  const float* offset;     // (d), scaled
+  const float* codewords;  // (m, k, d), scaled
+  const int32_t* panels;   // (m, width / block, ceil(d / 2), block) pairs of int16, block = min(width, 64)
+  const float* steps;      // (m) 2 / units of the codebook
+  const float* squares;    // (m, width)
+  const float* cross;      // products of codewords c of stage s (k) with those of stage j (width), j - depth <= s < j:
+                           // stage by stage j, the nearest s first
+};
+constexpr int64_t kMostPaths = 64, kMostDepth = 64;
+// indices (n, m) of rows x (n, d). With scratch null, returns the bytes of scratch it wants (64-byte aligned) and does
+// nothing else.
+using additive_encode_fn = int64_t(const AdditiveCode& code, const float* x, int64_t n, uint32_t* indices,
+                                   void* scratch);
+// out (n, width) = 2 <y, c> with the codewords of stage j, rows y (n, d) scaled; scratch as above.
+using additive_products_fn = int64_t(const AdditiveCode& code, int64_t j, const float* y, int64_t n, float* out,
+                                     void* scratch);
+// Rows x (n, d) = c_0 + c_1 + ... + offset, in this order.
+using additive_decode_fn = void(const AdditiveCode& code, const uint32_t* indices, int64_t n, float* x);
 
 // The kernels of one ISA.
 struct Kernels {

@@ -20,6 +20,8 @@ MODELS: dict[str, Quantizer] = {
     "vector-k5": cw.VectorQuantizer(5),
     "product-m5-bits3": cw.ProductQuantizer(5, bits=3),
     "product-m3-bits9": cw.ProductQuantizer(3, bits=9, max_iter=2),
+    "residual-m3-bits5": cw.ResidualQuantizer(3, bits=5),
+    "additive-m4-bits4": cw.AdditiveQuantizer(4, bits=4, rounds=2),
     "scalar-uniform-8": cw.ScalarQuantizer(8),
     "scalar-lloyd-max-3": cw.ScalarQuantizer(3, levels="lloyd-max"),
     "scalar-by-dimension": cw.ScalarQuantizer([8, 7, 6, 5, 4, 3, 2, 1, 1, 2, 3, 4]),

@@ -8,6 +8,7 @@
 
 #include "core/parts.h"
 #include "core/rows.h"
+#include "core/scratch.h"
 #include "dispatch.h"
 #include "pool.h"
 
@@ -16,20 +17,6 @@ namespace {
 
 constexpr std::align_val_t kCacheLine{64};
 constexpr int64_t kMostTaskRows = 1536;
-
-// Each thread keeps its scratch, at most a few MiB: a chunk of rows may take less time than the page faults of new
-// memory.
-char* thread_scratch(int64_t bytes) {
-  thread_local AlignedBytes memory;
-  thread_local int64_t size = 0;
-  if (size < bytes) {
-    memory.reset();
-    size = 0;
-    memory = allocate_aligned(bytes);
-    size = bytes;
-  }
-  return memory.get();
-}
 
 // Rows of one task: enough for the kernel to block, few enough for every thread to have several tasks, and with several
 // codebooks so few that they stay in the L2 cache from one codebook to the next.

@@ -61,15 +61,15 @@ std::pair<double, double> extremes(const double* begin, const double* end) {
 
 }  // namespace
 
-void TableCodebooks::append(const float* codebook, int64_t k, int64_t d, int bits) {
+void TableCodebooks::append(const float* codebook, int64_t k, int64_t d, int bits, bool shared) {
   const int offset = symbols_.empty() ? 0 : symbols_.back().offset + symbols_.back().bits;
-  Symbol s{k, d, d_, bits, offset, values_, round_up(k, 16), {}, std::vector<double>(k)};
+  Symbol s{k, d, shared ? 0 : d_, bits, offset, values_, round_up(k, 16), {}, std::vector<double>(k)};
   s.columns.resize(d * s.step);
   for (int64_t c = 0; c < k; ++c) {
     for (int64_t i = 0; i < d; ++i) s.columns[i * s.step + c] = codebook[c * d + i];
     kernels().pairwise_dot(codebook + c * d, 1, codebook + c * d, 1, d, &s.squares[c]);
   }
-  d_ += d;
+  d_ = shared ? d : d_ + d;
   values_ += int64_t(1) << bits;
   code_size_ = (offset + bits + 7) / 8;
   symbols_.push_back(std::move(s));

@@ -23,7 +23,8 @@ enum class TableValues { sqdist, negative_dot, square };
 class TableCodebooks {
  public:
   // Codebook j (k, d) of the symbol that takes the next `bits` bits of a code, 1 <= bits <= 30, k <= 2^bits.
-  void append(const float* codebook, int64_t k, int64_t d, int bits);
+  // It covers the columns after those there are, or with `shared` the same as the first one.
+  void append(const float* codebook, int64_t k, int64_t d, int bits, bool shared);
   // After the last one.
   void finish();
 

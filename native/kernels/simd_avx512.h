@@ -85,6 +85,8 @@ CODEWORD_INLINE void store_words(int16_t* p, I32 a) {  // the low half of every 
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(a.v));
 }
 CODEWORD_INLINE I32 add(I32 a, I32 b) { return {_mm512_add_epi32(a.v, b.v)}; }
+#else
+CODEWORD_INLINE I32 dot_s16(I32 acc, I32 a, I32 b) { return {_mm512_add_epi32(acc.v, _mm512_madd_epi16(a.v, b.v))}; }
 #endif
 
 struct F64x8 {

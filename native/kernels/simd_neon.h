@@ -53,6 +53,13 @@ CODEWORD_INLINE I32 max(I32 a, I32 b) { return {vmaxq_s32(a.v, b.v)}; }
 CODEWORD_INLINE F32 to_float(I32 a) { return {vcvtq_f32_s32(a.v)}; }
 CODEWORD_INLINE I32 to_int(F32 a) { return {vcvtnq_s32_f32(a.v)}; }  // nearest, ties to even
 
+// acc[l] + the dot product of the l-th pair of int16.
+CODEWORD_INLINE I32 dot_s16(I32 acc, I32 a, I32 b) {
+  const int16x8_t x = vreinterpretq_s16_s32(a.v), y = vreinterpretq_s16_s32(b.v);
+  const int32x4_t low = vmull_s16(vget_low_s16(x), vget_low_s16(y)), high = vmull_high_s16(x, y);
+  return {vaddq_s32(acc.v, vpaddq_s32(low, high))};
+}
+
 struct F64x8 {
   float64x2_t v[4];
 };

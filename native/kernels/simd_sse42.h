@@ -60,6 +60,9 @@ CODEWORD_INLINE I32 max(I32 a, I32 b) { return {_mm_max_epi32(a.v, b.v)}; }
 CODEWORD_INLINE F32 to_float(I32 a) { return {_mm_cvtepi32_ps(a.v)}; }
 CODEWORD_INLINE I32 to_int(F32 a) { return {_mm_cvtps_epi32(a.v)}; }  // nearest, ties to even
 
+// acc[l] + the dot product of the l-th pair of int16.
+CODEWORD_INLINE I32 dot_s16(I32 acc, I32 a, I32 b) { return {_mm_add_epi32(acc.v, _mm_madd_epi16(a.v, b.v))}; }
+
 struct F64x8 {
   __m128d v[4];
 };

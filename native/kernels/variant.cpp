@@ -37,6 +37,7 @@ namespace {
 // clang-format on
 
 #include "accumulate.h"
+#include "additive.h"
 #include "assign.h"
 #include "bits.h"
 #include "crc32c.h"

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from codeword.metrics import distortion as distortion
     from codeword.metrics import recall as recall
     from codeword.pipeline import Pipeline as Pipeline
+    from codeword.quantizers.additive import AdditiveQuantizer as AdditiveQuantizer
     from codeword.quantizers.binary import BinaryQuantizer as BinaryQuantizer
     from codeword.quantizers.ecvq import EntropyConstrainedQuantizer as EntropyConstrainedQuantizer
     from codeword.quantizers.product import ProductQuantizer as ProductQuantizer
+    from codeword.quantizers.residual import ResidualQuantizer as ResidualQuantizer
     from codeword.quantizers.scalar import ScalarQuantizer as ScalarQuantizer
     from codeword.quantizers.tree import TreeQuantizer as TreeQuantizer
     from codeword.quantizers.trellis import TrellisQuantizer as TrellisQuantizer
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "AdditiveQuantizer": "quantizers.additive",
     "BinaryQuantizer": "quantizers.binary",
     "Center": "transforms.center",
     "Distortion": "metrics",
@@ -53,6 +56,7 @@ _HOME = {
     "NotFittedError": "errors",
     "Pipeline": "pipeline",
     "ProductQuantizer": "quantizers.product",
+    "ResidualQuantizer": "quantizers.residual",
     "Rotation": "transforms.rotation",
     "ScalarQuantizer": "quantizers.scalar",
     "TargetNotMetError": "errors",

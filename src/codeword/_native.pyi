@@ -33,6 +33,25 @@ def available_cpus() -> int:
 def crc32c(data: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], crc: int = 0) -> int:
     """CRC-32C of a uint8 array, continued from `crc`."""
 
+class Additive:
+    """
+    Codes that name a codeword in each of m codebooks: AdditiveCode in kernels.h.
+    """
+
+    def __init__(self, codebooks: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], m: int, offset: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], depth: int) -> None:
+        """Codebooks (m * k, d) float32, one after another, and an offset (d)."""
+
+    @property
+    def scale(self) -> float: ...
+
+    def encode(self, x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], beam: int, passes: int, start: Annotated[NDArray[numpy.uint32], dict(shape=(None, None), order='C', device='cpu', writable=False)] | None = None) -> Annotated[NDArray[numpy.uint32], dict(shape=(None, None), order='C', device='cpu')]:
+        """
+        Numbers (n, m) uint32 for rows (n, d) float32; given numbers to start from, none becomes worse.
+        """
+
+    def decode(self, indices: Annotated[NDArray[numpy.uint32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
+        """Rows (n, d) float32 of numbers (n, m) uint32."""
+
 def pack_bits(indices: Annotated[NDArray[numpy.uint32], dict(shape=(None, None), order='C', device='cpu', writable=False)], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu')]:
     """
     Pack the low bits[j] bits of column j of `indices` (n, m) uint32 into (n, code_size) uint8.
@@ -149,9 +168,10 @@ def pairwise_sqdist(a: Annotated[NDArray[numpy.float32], dict(shape=(None, None)
 class TableCodebooks:
     """Codebooks of the symbols of a code, prepared for tables."""
 
-    def __init__(self, codebooks: Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
+    def __init__(self, codebooks: Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], shared: bool = False) -> None:
         """
-        Symbol j of a code takes bits[j] bits, 1 to 30, and names a row of codebooks[j] (k_j, d_j) float32.
+        Symbol j of a code takes bits[j] bits, 1 to 30, and names a row of codebooks[j] (k_j, d_j) float32. Codebooks
+        cover the columns side by side, or with `shared` all of them the same ones.
         """
 
 class Tables:

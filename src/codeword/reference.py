@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from codeword.reference_additive import additive_decode as additive_decode
+from codeword.reference_additive import additive_encode as additive_encode
+from codeword.reference_additive import additive_products as additive_products
 from codeword.reference_signs import grid_codes as grid_codes
 from codeword.reference_signs import scan_signs as scan_signs
 from codeword.reference_signs import scan_signs_one as scan_signs_one

@@ -21,6 +21,8 @@ _MODULES = {
     "tree": "codeword.quantizers.tree",
     "binary": "codeword.quantizers.binary",
     "trellis": "codeword.quantizers.trellis",
+    "residual": "codeword.quantizers.residual",
+    "additive": "codeword.quantizers.additive",
     "pipeline": "codeword.pipeline",
     "center": "codeword.transforms.center",
     "normalize": "codeword.transforms.normalize",

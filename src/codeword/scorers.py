@@ -2,8 +2,8 @@
 
     queries (q, d), metric --once--> scorer;  scorer.scores(codes (n, code_size)) -> distances (q, n) float32
 
-`DecodingScorer` decodes and takes the exact form; any quantizer has it. `TableScorer` and `AffineScorer` never decode: they
-sum integers, so that scores are the same on every instruction set, for any threads and blocks.
+`DecodingScorer` decodes and takes the exact form; any quantizer has it. `TableScorer` and `AffineScorer` never decode, and
+`SumScorer` once for all queries: they sum integers, so that scores are the same on every instruction set, for any threads and blocks.
 
 ========  =============================================
 metric    distance
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from codeword import _native
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from codeword.base import Quantizer
 
@@ -59,9 +59,14 @@ def cosine_distances(scores: F32, row_squares: F64) -> F32:
     return scores
 
 
-def prepare(codebooks: Sequence[F32], bits: U8) -> _native.TableCodebooks:
-    """Codebooks (k_j, d_j) and symbol widths (m,) in the form that `TableScorer` makes tables from."""
-    return _native.TableCodebooks([np.ascontiguousarray(c, np.float32) for c in codebooks], np.ascontiguousarray(bits, np.uint8))
+def prepare(codebooks: Sequence[F32], bits: U8, *, shared: bool = False) -> _native.TableCodebooks:
+    """Codebooks (k_j, d_j) and symbol widths (m,) in the form that `TableScorer` makes tables from.
+
+    They cover the columns of a row side by side, or with `shared` all of them the same columns: reconstructions are sums, of which
+    tables give inner products only.
+    """
+    books = [np.ascontiguousarray(c, np.float32) for c in codebooks]
+    return _native.TableCodebooks(books, np.ascontiguousarray(bits, np.uint8), shared)
 
 
 class DecodingScorer:
@@ -159,6 +164,43 @@ class TableScorer:
         scores = self._tables.scan(codes)
         if self.metric == "cosine":
             return cosine_distances(scores, self._norms.scan(codes)[0].astype(np.float64))
+        return scores
+
+
+class SumScorer:
+    """Scores of reconstructions that are sums: inner products part by part, norms from the codes themselves.
+
+    ``|q - x̂|² = |q|² - 2 <q, x̂> + |x̂|²``: the first part is the queries', the second comes from scorers, and the third is computed
+    once for all queries of the batch, from decoded rows. An index with side data needs inner products alone
+    (`codeword.search.estimator`).
+
+    Parameters
+    ----------
+    products : callable
+        ``products(codes) -> -<q, x̂>``, float32 (q, n).
+    decode : callable
+        ``decode(codes) -> x̂``, float32 (n, d).
+    queries : ndarray (q, d) float32
+    metric : {"l2", "ip", "cosine"}
+    """
+
+    def __init__(self, products: Callable[[U8], F32], decode: Callable[[U8], F32], queries: F32, metric: str) -> None:
+        self.metric = metric
+        self._products, self._decode = products, decode
+        self._squares = squared_norms(queries)
+
+    def scores(self, codes: U8) -> F32:
+        """Distances float32 (q, n) of `codes` (n, code_size)."""
+        codes = np.ascontiguousarray(codes)
+        scores = np.ascontiguousarray(self._products(codes), np.float32)
+        if self.metric == "ip":
+            return scores
+        norms = squared_norms(self._decode(codes))
+        if self.metric == "cosine":
+            scores *= inverse_roots(self._squares).astype(np.float32)[:, None]
+            return cosine_distances(scores, norms)
+        nothing, twos = np.zeros(len(scores), np.float32), np.full(scores.shape[1], 2.0, np.float32)
+        _native.rescale(scores, nothing, twos, norms.astype(np.float32), self._squares.astype(np.float32), 0.0)
         return scores
 
 

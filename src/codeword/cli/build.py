@@ -58,7 +58,10 @@ def _component(name: str, params: dict[str, Any], seed: int, kind: type[Componen
             raise typer.BadParameter(f"{name} has no parameter {key!r}; it has {', '.join(allowed) or 'none'}", param_hint=option)
     missing = [key for key, default in allowed.items() if default is ... and key not in params]
     if missing:
-        hint = {"m": "the pieces of a row, each one byte of the code at 8 bits", "k": "the number of codewords"}.get(missing[0], "")
+        hint = {
+            "m": "the pieces of a row or the codewords added, each one byte of the code at 8 bits",
+            "k": "the number of codewords",
+        }.get(missing[0], "")
         raise typer.BadParameter(f"{name} needs --{missing[0]}{': ' if hint else ''}{hint}", param_hint=option)
     if "seed" in allowed:
         params.setdefault("seed", seed)

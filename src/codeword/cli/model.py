@@ -57,17 +57,22 @@ def fit(
             "-q",
             metavar="NAME",
             autocompletion=_quantizer_names,
-            help="binary, ecvq, product, scalar, tree, trellis, vector, or one from a plug-in.",
+            help="additive, binary, ecvq, product, residual, scalar, tree, trellis, vector, or one from a plug-in.",
             show_default="product",
         ),
     ] = None,
-    m: Annotated[int | None, typer.Option("--m", metavar="N", help="Pieces of a row (product).", show_default=False)] = None,
+    m: Annotated[
+        int | None,
+        typer.Option(
+            "--m", metavar="N", help="Pieces of a row (product) or codewords added (residual, additive).", show_default=False
+        ),
+    ] = None,
     bits: Annotated[
         float | None,
         typer.Option(
             "--bits",
             metavar="N",
-            help="Bits of each piece (product), number (scalar, binary; trellis: also fractions) or code (tree).",
+            help="Bits of each piece or codeword (product, residual, additive), number (scalar, binary; trellis: also fractions) or code (tree).",
         ),
     ] = None,
     k: Annotated[int | None, typer.Option("--k", metavar="N", help="Codewords (vector, ecvq).", show_default=False)] = None,
