@@ -1,4 +1,4 @@
-// Codebooks, accumulate, add_to_total.
+// Codebooks, accumulate, keep_farthest, add_to_total.
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/vector.h>
 
@@ -92,6 +92,16 @@ void accumulate_rows(const Rows<const float>& x, const Vector<const int32_t>& la
   accumulate(job);
 }
 
+void farthest_rows(const Vector<const int32_t>& labels, const Vector<const double>& losses, int64_t first,
+                   const Vector<double>& largest, const Vector<int64_t>& farthest) {
+  const auto n = static_cast<int64_t>(labels.shape(0)), k = static_cast<int64_t>(largest.shape(0));
+  expect(static_cast<int64_t>(losses.shape(0)) == n, "losses: expected one a row");
+  expect(static_cast<int64_t>(farthest.shape(0)) == k, "farthest: expected one a codeword");
+  expect_labels(labels, n, k, "labels");
+  nb::gil_scoped_release release;
+  keep_farthest(labels.data(), losses.data(), n, first, largest.data(), farthest.data());
+}
+
 void add_values(const Vector<const double>& values, const std::optional<Vector<const float>>& weights,
                 const Vector<int64_t>& digits) {
   const auto n = static_cast<int64_t>(values.shape(0));
@@ -118,6 +128,11 @@ void bind_codebooks(nb::module_& m) {
         "old_labels"_a.noconvert() = nb::none(),
         "sums[label] += round(x * weight * 2**exponents), counts[label] += round(weight * 2**weight_exponent), in\n"
         "int64; without weights counts grow by 1. Given old labels, rows whose label changed move, others stay.");
+  m.def(
+      "keep_farthest", &farthest_rows, "labels"_a.noconvert(), "losses"_a.noconvert(), "first"_a,
+      "largest"_a.noconvert(), "farthest"_a.noconvert(),
+      "largest[label] = loss and farthest[label] = first + its row, for the largest losses (n) float64 of each label\n"
+      "(n) int32, where they are above `largest` (k) float64; `farthest` (k) int64. Ties go to the first row.");
   m.attr("TOTAL_DIGITS") = kTotalDigits;
   m.def("add_to_total", &add_values, "values"_a.noconvert(), "weights"_a.noconvert().none(), "digits"_a.noconvert(),
         "Add values * weights, finite float64 of at least 0, exactly: digit i of `digits` (TOTAL_DIGITS) int64 counts\n"

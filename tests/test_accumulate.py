@@ -91,3 +91,15 @@ def test_wrong_arguments_are_refused() -> None:
         accumulate(x, labels, 3, exponents + 2000)
     with pytest.raises(ValueError, match="labels: expected one a row"):
         accumulate(x, labels[:9], 3, exponents)
+
+
+def test_the_farthest_row_of_each_label_is_kept_ties_to_the_first() -> None:
+    labels = np.int32([0, 1, 0, 1, 2, 0])
+    losses = np.float64([3, 1, 5, 1, 0, 5])
+    largest, farthest = np.float64([0, 0, 0, 9]), np.full(4, -1)
+    _native.keep_farthest(labels, losses, 100, largest, farthest)
+    assert largest.tolist() == [5, 1, 0, 9] and farthest.tolist() == [102, 101, -1, -1]
+    _native.keep_farthest(labels[:1], np.float64([5]), 200, largest, farthest)
+    assert farthest[0] == 102
+    with pytest.raises(ValueError, match="labels from 0 to k - 1"):
+        _native.keep_farthest(labels + 2, losses, 0, largest, farthest)

@@ -76,4 +76,14 @@ void accumulate(const Accumulate& job) {
   add_counts(job);
 }
 
+void keep_farthest(const int32_t* labels, const double* losses, int64_t n, int64_t first, double* largest,
+                   int64_t* farthest) {
+  for (int64_t i = 0; i < n; ++i) {
+    if (losses[i] > largest[labels[i]]) {
+      largest[labels[i]] = losses[i];
+      farthest[labels[i]] = first + i;
+    }
+  }
+}
+
 }  // namespace codeword

@@ -19,4 +19,9 @@ struct Accumulate {
 // Adds to sums and counts; given old_labels, only moves the rows whose label changed.
 void accumulate(const Accumulate& job);
 
+// farthest[labels[i]] = first + i and largest[labels[i]] = losses[i] where that is larger, for i < n in order: of equal
+// losses the first stays.
+void keep_farthest(const int32_t* labels, const double* losses, int64_t n, int64_t first, double* largest,
+                   int64_t* farthest);
+
 }  // namespace codeword

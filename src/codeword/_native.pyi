@@ -86,6 +86,12 @@ def accumulate(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), dev
     int64; without weights counts grow by 1. Given old labels, rows whose label changed move, others stay.
     """
 
+def keep_farthest(labels: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], losses: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int, largest: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu')], farthest: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu')]) -> None:
+    """
+    largest[label] = loss and farthest[label] = first + its row, for the largest losses (n) float64 of each label
+    (n) int32, where they are above `largest` (k) float64; `farthest` (k) int64. Ties go to the first row.
+    """
+
 TOTAL_DIGITS: int = 68
 
 def add_to_total(values: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, digits: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu')]) -> None:

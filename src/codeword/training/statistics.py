@@ -367,14 +367,17 @@ class Mapper:
 
 def keep_farthest(far: Farthest, X: F32, labels: I32, loss: F64, numbers: int | I64, fence: Fence | None) -> None:
     """Take farther rows of `X` (n, d) into `far`; their numbers rise and are above those of the rows before."""
-    candidates = np.flatnonzero(loss > far.loss[labels])
-    if fence is not None and len(candidates):
+    candidates: I64 | None = None
+    if fence is not None:
+        candidates = np.flatnonzero(loss > far.loss[labels])
         candidates = candidates[fence.squares(X[candidates]) <= fence.near]
-    if len(candidates):
-        order = candidates[np.lexsort((candidates, -loss[candidates]))]
-        cells, first_of_cell = np.unique(labels[order], return_index=True)
-        rows = order[first_of_cell]
-        far.loss[cells], far.values[cells] = loss[rows], X[rows]
+        labels, loss = labels[candidates], loss[candidates]
+    found = np.full(len(far.loss), -1)
+    _native.keep_farthest(np.ascontiguousarray(labels), np.ascontiguousarray(loss), 0, far.loss, found)
+    cells = np.flatnonzero(found >= 0)
+    if len(cells):
+        rows = found[cells] if candidates is None else candidates[found[cells]]
+        far.values[cells] = X[rows]
         far.row[cells] = rows + numbers if isinstance(numbers, int) else numbers[rows]
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,11 +39,31 @@ _PICKED_SHARE = 8
 _PICKED_AT_ONCE = 4096
 
 
-class Task:
-    """Something that wants to see all rows once."""
+class Selection(NamedTuple):
+    """Rows of a block."""
 
-    def add(self, X: NDArray[Any], weight: F32 | None, first: int) -> None:
-        """See rows `X` (n, d), of which the first is row `first`."""
+    X: NDArray[Any]
+    """(n, d)"""
+    weight: F32 | None
+    """(n,)"""
+    numbers: int | I64
+    """Of the rows, or of the first of them."""
+    kept: int | I64
+    """Their numbers among the rows that are kept (see `Part`), or the first of those."""
+
+
+class Task:
+    """Something that wants to see all rows once, or some of all."""
+
+    shared: int | None = None
+    """Tasks for which this is the same number choose the same rows of a block."""
+
+    def choose(self, X: NDArray[Any], weight: F32 | None, first: int) -> Selection:
+        """The rows that it wants of `X` (n, d), of which the first is row `first`."""
+        return Selection(X, weight, first, first)
+
+    def see(self, rows: Selection) -> None:
+        """See the rows that it chose."""
         raise NotImplementedError
 
     def picked(self, rows: Rows) -> bool:
@@ -73,13 +93,25 @@ def run(rows: Rows, jobs: Sequence[Job[Any]], step: int, label: str) -> list[Any
         left = [task for task in tasks.values() if not task.picked(rows)]
         if left:
             passed += 1
-            for first, X, weight in rows.read(step, f"{label}, pass {passed}"):
-                for task in left:
-                    task.add(X, weight, first)
+            for block in rows.read(step, f"{label}, pass {passed}"):
+                _show(block, left)
         for i in list(tasks):
             advance(i)
     _sampled.cache_clear()
     return results
+
+
+def _show(block: tuple[int, NDArray[Any], F32 | None], tasks: list[Task]) -> None:
+    """Show a block of rows to tasks; those that choose alike share what they chose."""
+    first, X, weight = block
+    chosen: dict[int, Selection] = {}
+    for task in tasks:
+        if task.shared is None:
+            task.see(task.choose(X, weight, first))
+            continue
+        if task.shared not in chosen:
+            chosen[task.shared] = task.choose(X, weight, first)
+        task.see(chosen[task.shared])
 
 
 class Pick(Task):
@@ -99,10 +131,11 @@ class Pick(Task):
             self._found = [rows.pick(self._numbers, self._columns)]
         return rows.picks
 
-    def add(self, X: F32, weight: F32 | None, first: int) -> None:
-        start, stop = np.searchsorted(self._numbers, (first, first + len(X)))
+    def see(self, rows: Selection) -> None:
+        assert isinstance(rows.numbers, int)
+        start, stop = np.searchsorted(self._numbers, (rows.numbers, rows.numbers + len(rows.X)))
         if stop > start:
-            self._found.append(np.ascontiguousarray(X[self._numbers[start:stop] - first, self._columns]))
+            self._found.append(np.ascontiguousarray(rows.X[self._numbers[start:stop] - rows.numbers, self._columns]))
 
 
 class Columns(Task):
@@ -111,8 +144,8 @@ class Columns(Task):
     def __init__(self, moments: ColumnMoments) -> None:
         self.moments = moments
 
-    def add(self, X: NDArray[Any], weight: F32 | None, first: int) -> None:
-        self.moments.add(X, weight)
+    def see(self, rows: Selection) -> None:
+        self.moments.add(rows.X, rows.weight)
 
 
 class Largest(Task):
@@ -123,10 +156,10 @@ class Largest(Task):
         self._held: list[F64] = []
         self._size, self._least = 0, -1.0
 
-    def add(self, X: F32, weight: F32 | None, first: int) -> None:
-        squares = self._fence.squares(X[:, self._columns])
-        if weight is not None:
-            squares = squares[weight > 0]
+    def see(self, rows: Selection) -> None:
+        squares = self._fence.squares(rows.X[:, self._columns])
+        if rows.weight is not None:
+            squares = squares[rows.weight > 0]
         squares = squares[squares > self._least]
         self._held.append(squares)
         self._size += len(squares)
@@ -181,28 +214,40 @@ class Chosen(Task):
     def __init__(self, part: Part) -> None:
         self.part = part
         self._kept = 0
+        if part.kept == part.n:
+            self.shared = part.size  # the same rows for all pieces of the columns
 
-    def add(self, X: F32, weight: F32 | None, first: int) -> None:
+    def choose(self, X: F32, weight: F32 | None, first: int) -> Selection:
         part = self.part
-        X = X[:, part.columns]
-        chosen = np.arange(len(X))
+        chosen = None
         if part.kept < part.n:
             inside = np.ones(len(X), np.bool_) if weight is None else weight > 0
             if part.fence.trims:
-                inside &= part.fence.squares(X) <= part.fence.far
+                inside &= part.fence.squares(X[:, part.columns]) <= part.fence.far
             chosen = np.flatnonzero(inside)
-        numbers = np.arange(self._kept, self._kept + len(chosen))
-        self._kept += len(chosen)
+        before = first if chosen is None else self._kept
+        kept: int | I64 = before
         if part.size < part.kept:
-            held = part.holds(numbers)
-            chosen, numbers = chosen[held], numbers[held]
-        if len(chosen) < len(X):
-            X, weight = X[chosen], None if weight is None else weight[chosen]
-        if len(X):
-            self.see(X, weight, chosen + first, numbers)
+            count = len(X) if chosen is None else len(chosen)
+            held = np.flatnonzero(part.holds(np.arange(before, before + count)))
+            chosen, kept = held if chosen is None else chosen[held], held + before
+            self._kept += count
+        elif chosen is not None:
+            self._kept += len(chosen)
+        if chosen is None:
+            return Selection(X, weight, first, kept)
+        if self.shared is None:
+            X = X[:, part.columns]  # nobody needs the others
+        return Selection(X[chosen], None if weight is None else weight[chosen], chosen + first, kept)
 
-    def see(self, X: F32, weight: F32 | None, rows: I64, kept: I64) -> None:
-        """Rows `X` of the part: their numbers among all, and among those kept."""
+    def see(self, rows: Selection) -> None:
+        if len(rows.X):
+            width = self.part.columns.stop - self.part.columns.start
+            X = rows.X[:, self.part.columns] if rows.X.shape[1] > width else rows.X
+            self.take(X, rows)
+
+    def take(self, X: F32, rows: Selection) -> None:
+        """Take rows of the part, `X` being the part's columns of them."""
         raise NotImplementedError
 
 
@@ -217,11 +262,12 @@ class Gathered(Chosen):
         """Of the rows, among those kept."""
         self._filled = 0
 
-    def see(self, X: F32, weight: F32 | None, rows: I64, kept: I64) -> None:
+    def take(self, X: F32, rows: Selection) -> None:
         here = slice(self._filled, self._filled + len(X))
-        self.X[here], self.numbers[here] = X, kept
+        self.X[here] = X
+        self.numbers[here] = np.arange(rows.kept, rows.kept + len(X)) if isinstance(rows.kept, int) else rows.kept
         if self.weight is not None:
-            self.weight[here] = weight
+            self.weight[here] = rows.weight
         self._filled = here.stop
 
     def picked(self, rows: Rows) -> bool:
@@ -258,8 +304,8 @@ class Surveyed(Chosen):
         super().__init__(part)
         self.survey: Survey | None = None
 
-    def see(self, X: F32, weight: F32 | None, rows: I64, kept: I64) -> None:
-        new = Survey.of(X, weight, int(kept[0]))
+    def take(self, X: F32, rows: Selection) -> None:
+        new = Survey.of(X, rows.weight, rows.kept if isinstance(rows.kept, int) else int(rows.kept[0]))
         self.survey = new if self.survey is None else self.survey.merged(new)
 
 
@@ -269,9 +315,9 @@ class Both(Task):
     def __init__(self, first: Task, second: Task) -> None:
         self._tasks = first, second
 
-    def add(self, X: F32, weight: F32 | None, first: int) -> None:
-        for task in self._tasks:
-            task.add(X, weight, first)
+    def see(self, rows: Selection) -> None:
+        assert isinstance(rows.numbers, int)
+        _show((rows.numbers, rows.X, rows.weight), list(self._tasks))
 
 
 class Assigned(Chosen):
@@ -281,8 +327,8 @@ class Assigned(Chosen):
         super().__init__(part)
         self._mapper = Mapper(plan, codebook)
 
-    def see(self, X: F32, weight: F32 | None, rows: I64, kept: I64) -> None:
-        self._mapper.add_rows(X, weight, rows)
+    def take(self, X: F32, rows: Selection) -> None:
+        self._mapper.add_rows(X, rows.weight, rows.numbers)
 
     @property
     def statistics(self) -> Statistics:
@@ -436,15 +482,15 @@ class Budget:
         model = 52 * k * d + 40 * k * max(widths) + 8 * min(k, 1200) ** 2
         tails = 40 * m * (n // 100 + 2)
         fixed = overhead(rows) + model + tails
-        # Held rows of all pieces with their numbers; one piece at a time in training, twice, with labels, distances and keys.
-        held = 4 * d + 8 * m + 8 * max(widths) + 128
-        block = rows.bytes_a_row + 4 * max(widths) + 96
+        # Rows of all pieces with their numbers, and labels, distances and keys of the piece that is being trained.
+        held = 4 * d + 8 * m + 128
+        block = rows.bytes_a_row + 2 * d + 4 * max(widths) + 96  # a part of half the rows, for all pieces
         seeds = min(n, settings.effort.seed_rows * k)
         least = fixed + seeds * held + min(n, _LEAST_STEP) * block
         check_cap(rows, least, f"{m} codebook{'s' if m > 1 else ''} of {k} codewords and ")
         room = rows.cap - fixed
-        step = rows.step(max((room - seeds * held) // 3, min(n, _LEAST_STEP) * block), 4 * max(widths) + 96)
-        return cls(step, max(seeds, (room - step * block) // held))
+        step = rows.step(max((room - seeds * held) // 3, min(n, _LEAST_STEP) * block), block - rows.bytes_a_row)
+        return cls(step, max(seeds, (room - step * block) // (held + 4 * max(widths))))  # parts of a part are copies
 
 
 def all_rows(rows: Rows, label: str) -> tuple[NDArray[Any], F32 | None]:

@@ -17,7 +17,7 @@ from codeword import checks, keys, registry, runtime
 from codeword.base import F32, State, Transform, array
 from codeword.sources import Rows
 from codeword.training.moments import Grid, Moments, merge
-from codeword.training.streaming import Job, Task, check_cap, grid
+from codeword.training.streaming import Job, Selection, Task, check_cap, grid
 from codeword.transforms import shrinkage as shrinking
 from codeword.transforms.center import check_reach
 from codeword.transforms.linear import ExactProduct, block_rows
@@ -205,7 +205,7 @@ def with_fixed_signs(axes: NDArray[Any]) -> NDArray[Any]:
 def _fold_moments(X: NDArray[Any], weight: F32 | None, seed: int) -> list[Moments]:
     """Moments of each fold, all on the grid of all rows."""
     folds = _Folds(Grid.of(X, weight), seed, _FOLDS)
-    folds.add(X, weight, 0)
+    folds.see(Selection(X, weight, 0, 0))
     return folds.moments
 
 
@@ -216,14 +216,16 @@ class _Folds(Task):
         self.moments = [Moments(grid) for _ in range(folds)]
         self._seed = seed
 
-    def add(self, X: NDArray[Any], weight: F32 | None, first: int) -> None:
+    def see(self, rows: Selection) -> None:
+        X, weight, first = rows.X, rows.weight, rows.numbers
+        assert isinstance(first, int)
         if len(self.moments) == 1:
             self.moments[0].add(X, weight)
             return
         fold = keys.bits64(self._seed, _STREAM, np.arange(first, first + len(X))) % np.uint64(len(self.moments))
         for f, moments in enumerate(self.moments):
-            rows = np.flatnonzero(fold == f)
-            moments.add(X[rows], None if weight is None else weight[rows])
+            held = np.flatnonzero(fold == f)
+            moments.add(X[held], None if weight is None else weight[held])
 
 
 def _folds_job(grid: Grid, seed: int, folds: int) -> Job[list[Moments]]:
