@@ -137,12 +137,13 @@ def plan(n: int, d: int, seed: int) -> list[tuple[str, Quantizer]]:
     """Quantizers worth comparing for `n` training rows of width `d`; the codes of one name grow."""
     bits = 8 if n >= 1024 else 4  # 2**bits codewords need rows to learn from
     made: list[tuple[str, Quantizer]] = [("vector", cw.VectorQuantizer(max(2, min(1024, n // 40)), seed=seed))]
-    sizes = sorted({min(d, max(1, d * 8 // (bits * share))) for share in (16, 8, 4, 2)})
+    shares = (16, 8, 4, 2)  # of the bytes of one a coordinate
+    sizes = sorted({min(d, max(1, d * 8 // (bits * share))) for share in shares})
     made += [("product", cw.ProductQuantizer(m, bits, seed=seed)) for m in sizes]
-    for m in sizes[:2]:
-        transforms = [cw.KLT(d_out=max(m, d // 2), seed=seed), cw.Rotation(seed=seed)]
-        made.append(("KLT + product", cw.Pipeline(transforms, cw.ProductQuantizer(m, bits, seed=seed))))
-    made += [("rotation + scalar", cw.Pipeline([cw.Rotation(seed=seed)], cw.ScalarQuantizer(b))) for b in (2, 4, 8)]
+    for share in shares:
+        trellis = cw.TrellisQuantizer(8 / share, allocation="waterfill")
+        made.append(("KLT + trellis", cw.Pipeline([cw.KLT(seed=seed)], trellis)))
+    made += [("rotation + scalar", cw.Pipeline([cw.Rotation(seed=seed)], cw.ScalarQuantizer(b))) for b in (4, 8)]
     return made
 
 
