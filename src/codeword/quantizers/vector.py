@@ -123,7 +123,7 @@ class VectorQuantizer(Quantizer):
         Parameters
         ----------
         X, sample_weight, max_memory
-            See `Quantizer.fit`. Hierarchical assignment needs all rows in memory.
+            See `Quantizer.fit`. Hierarchical assignment and `balance` need all rows in memory.
         start : array_like (k, d) or fitted VectorQuantizer, optional
             A codebook to go on from, instead of one drawn from the rows: all passes then go over all rows.
 
@@ -219,8 +219,8 @@ class VectorQuantizer(Quantizer):
 
     def _jobs(self, rows: Rows) -> tuple[list[Job[Any]], int] | None:
         settings = self._settings()
-        if settings.hierarchical:
-            return None  # groups remember where each row was
+        if settings.hierarchical or settings.balance is not None:
+            return None  # groups and limited cells remember where each row was
         self._check_start(rows.d)
         budget = Budget.of(rows, settings, [rows.d])
         return [kmeans_job(rows, slice(0, rows.d), settings, budget.most_rows, self._start)], budget.step
