@@ -32,7 +32,7 @@ class Coder:
         raise NotImplementedError
 
     def search(self, X: Any, queries: Any, k: int, metric: str) -> Any:
-        """Ids (q, k), or None: only for coders that do not decode."""
+        """Ids (q, k) by the coder's own scores; None where they are distances to the decoded rows, or it does not know the metric."""
         return None
 
 
@@ -43,7 +43,17 @@ class Ours(Coder):
     def fit(self, A: Any) -> None:
         self._quantizer.fit(A)
         self.size, self.model_bytes = self._quantizer.code_size, self._quantizer.model_bytes
-        self.encode, self.decode = self._quantizer.encode, self._quantizer.decode  # type: ignore[method-assign]
+
+    def encode(self, X: Any) -> Any:
+        return self._quantizer.encode(X)
+
+    def decode(self, codes: Any) -> Any:
+        return self._quantizer.decode(codes)
+
+    def search(self, X: Any, queries: Any, k: int, metric: str) -> Any:
+        from codeword.search import flat
+
+        return flat.scan(self._quantizer, self.encode(X), queries, k, metric)[0]
 
 
 class Chosen(Ours):
@@ -56,9 +66,7 @@ class Chosen(Ours):
         chosen = cw.auto(A, bytes_per_vector=self._size, seconds=1e6)
         assert chosen.frontier is not None
         self.note = chosen.frontier.winner.name
-        self.size, self.model_bytes, self.encode, self.decode = (  # type: ignore[method-assign]
-            chosen.code_size, chosen.model_bytes, chosen.encode, chosen.decode,
-        )  # fmt: skip
+        self._quantizer, self.size, self.model_bytes = chosen, chosen.code_size, chosen.model_bytes
 
 
 class Faiss(Coder):

@@ -5,7 +5,7 @@
 
 Rows are shuffled by a seed; what learns is fitted on one half, and everything is measured on the other half. A contender runs in a
 process of its own with one thread, and has a time limit. Bytes are all that is stored for a vector; the model, stored once, is
-stated apart. Recall@10 is that of distances to the decoded vectors, no re-ranking; of its own search where a coder does not decode. A cell
+stated apart. Recall@10 is without re-ranking: of a coder's own search, or by distances to the decoded vectors where it has none. A cell
 (data, rate) is won where our best coder's distortion (or recall) is better than the best peer's outside the 95 % interval of a paired
 bootstrap over rows (or queries). A learned codebook with fewer than 39 rows a codeword to learn from is marked starved.
 With --json, finished cells of an earlier run are kept and not run again.
@@ -105,7 +105,9 @@ def measure(data: str, size: int, quick: bool, contender: Contender, out: str) -
 def recall_by_query(coder: Coder, B: Any, X_hat: Any, Q: Any, metric: str) -> Any:
     """Share of the true ten nearest that are found, for each query; None where the coder does not know the metric."""
     truth, _ = exact_search(B, Q, K, metric)
-    found = coder.search(B, Q, K, metric) if X_hat is None else exact_search(X_hat, Q, K, metric)[0]
+    found = coder.search(B, Q, K, metric)
+    if found is None and X_hat is not None:
+        found = exact_search(X_hat, Q, K, metric)[0]
     return None if found is None else (found[:, :, None] == truth[:, None, :]).any(2).sum(1) / K
 
 

@@ -42,6 +42,8 @@ QUANTIZERS: list[Quantizer] = [
     cw.Pipeline([cw.KLT(6), cw.Rotation()], cw.ProductQuantizer(3, bits=6)),
     cw.Pipeline([cw.KLT()], cw.TrellisQuantizer(2.0, allocation="waterfill")),
     cw.Pipeline([cw.OPQ(5, bits=4)], cw.ProductQuantizer(5, bits=4)),
+    cw.MixtureQuantizer(4, cw.Pipeline([cw.KLT()], cw.TrellisQuantizer(2.0, allocation="waterfill"))),
+    cw.MixtureQuantizer(3, cw.ProductQuantizer(4, bits=3), effort="best", seed=1),
 ]
 
 

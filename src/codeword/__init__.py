@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from codeword.quantizers.additive import AdditiveQuantizer as AdditiveQuantizer
     from codeword.quantizers.binary import BinaryQuantizer as BinaryQuantizer
     from codeword.quantizers.ecvq import EntropyConstrainedQuantizer as EntropyConstrainedQuantizer
+    from codeword.quantizers.mixture import MixtureQuantizer as MixtureQuantizer
     from codeword.quantizers.product import ProductQuantizer as ProductQuantizer
     from codeword.quantizers.residual import ResidualQuantizer as ResidualQuantizer
     from codeword.quantizers.scalar import ScalarQuantizer as ScalarQuantizer
@@ -52,6 +53,7 @@ _HOME = {
     "Index": "search.index",
     "KLT": "transforms.klt",
     "OPQ": "transforms.opq",
+    "MixtureQuantizer": "quantizers.mixture",
     "Normalize": "transforms.normalize",
     "NotFittedError": "errors",
     "Pipeline": "pipeline",

@@ -23,6 +23,7 @@ _MODULES = {
     "trellis": "codeword.quantizers.trellis",
     "residual": "codeword.quantizers.residual",
     "additive": "codeword.quantizers.additive",
+    "mixture": "codeword.quantizers.mixture",
     "pipeline": "codeword.pipeline",
     "center": "codeword.transforms.center",
     "normalize": "codeword.transforms.normalize",

@@ -15,6 +15,8 @@ import numpy as np
 
 from codeword.base import Quantizer
 from codeword.pipeline import Pipeline
+from codeword.quantizers.binary import BinaryQuantizer
+from codeword.quantizers.mixture import MixtureQuantizer
 from codeword.quantizers.product import ProductQuantizer
 from codeword.quantizers.scalar import ScalarQuantizer
 from codeword.quantizers.trellis import TrellisQuantizer
@@ -23,6 +25,7 @@ from codeword.transforms.klt import KLT
 from codeword.transforms.opq import OPQ
 from codeword.transforms.rotation import Rotation
 
+_CELLS = 16
 Make = Callable[[int, int, int], "Quantizer | None"]
 Seconds = Callable[[int, int, int, int], float]
 
@@ -89,6 +92,17 @@ def _scalar(d: int, size: int, seed: int) -> Quantizer | None:
     return Pipeline([Center()], ScalarQuantizer(bits, levels="lloyd-max")) if bits else None
 
 
+def _binary(d: int, size: int, seed: int) -> Quantizer | None:
+    bits = min(8, 8 * (size - 2) // d)
+    return Pipeline([Center(), Rotation(seed=seed)], BinaryQuantizer(bits)) if bits > 0 else None
+
+
+def _mixture(d: int, size: int, seed: int, *, stages: int = 1) -> Quantizer | None:
+    """Cells of which the number takes a byte."""
+    inner = _behind(KLT(seed=seed), _trellis(d, size - 1, stages=stages))
+    return None if inner is None else Pipeline([Center()], MixtureQuantizer(_CELLS, inner, seed=seed))
+
+
 # Seconds on one core of a recent machine.
 
 
@@ -109,7 +123,13 @@ def _opq_seconds(n: int, r: int, d: int, size: int) -> float:
     return 3 * _product_seconds(rows, 0, d, size) + _product_seconds(n, r, d, size) + 8 * _klt_seconds(2 * rows, 0, d) + 0.3
 
 
+def _mixture_seconds(n: int, r: int, d: int, size: int) -> float:
+    rows = min(n, _CELLS * max(2048, 4 * d))
+    return 2 * _klt_seconds(rows + _CELLS * 2 * d, 0, d) + _CELLS * d**3 / 1e9 + 4 * (r + rows) * (d / 1e7 + 2 * d * d / 2e10)
+
+
 CANDIDATES = (
+    Candidate("mixture of KLT + trellis", _mixture, (0.5, 6), _mixture_seconds),
     Candidate("KLT + trellis", lambda d, size, seed: _behind(KLT(seed=seed), _trellis(d, size)), (0, 16), _trellis_seconds(1e7)),
     Candidate(
         "KLT + trellis in two stages",
@@ -126,5 +146,6 @@ CANDIDATES = (
     ),
     Candidate("product", _product, (0, 1), _product_seconds),
     Candidate("rotation + trellis", _rotated_trellis, (4, 6), _trellis_seconds(1e7)),
+    Candidate("rotation + binary", _binary, (6, 8), lambda n, r, d, size: (min(n, 1 << 14) + r) * d / 1e7),
     Candidate("scalar", _scalar, (7, 8), lambda n, r, d, size: n * d / 1e7),
 )

@@ -12,6 +12,7 @@ from codeword import registry
 from codeword.base import Component, Quantizer, Transform
 from codeword.errors import UnknownQuantizerError
 from codeword.pipeline import Pipeline
+from codeword.quantizers.mixture import MixtureQuantizer
 
 
 def quantizer(name: str, given: dict[str, Any], params: Iterable[str], transforms: Iterable[str], seed: int) -> Quantizer:
@@ -37,8 +38,8 @@ def quantizer(name: str, given: dict[str, Any], params: Iterable[str], transform
 
 
 def names(kind: type[Component]) -> list[str]:
-    """Ids of the quantizers or transforms that there are; a pipeline is put together, not named."""
-    return [i for i in registry.ids() if issubclass(_class(i), kind) and not issubclass(_class(i), Pipeline)]
+    """Ids of the quantizers or transforms that there are; what is put together of others is not named."""
+    return [i for i in registry.ids() if issubclass(_class(i), kind) and not issubclass(_class(i), (Pipeline, MixtureQuantizer))]
 
 
 def _transform(text: str, seed: int) -> Transform:
