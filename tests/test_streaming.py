@@ -126,8 +126,9 @@ def test_passes_go_on_from_a_codebook() -> None:
     assert_same(cw.VectorQuantizer(40).fit(FAR, WEIGHT, start=old, max_memory="400MB"), expected)
 
 
-def test_hierarchical_assignment_asks_for_room_for_all_rows() -> None:
-    vq = cw.VectorQuantizer(100, assignment="hierarchical")
+@pytest.mark.parametrize("parameters", [{"assignment": "hierarchical"}, {"balance": 1.1}])
+def test_what_remembers_where_each_row_was_asks_for_room_for_all_rows(parameters: dict[str, Any]) -> None:
+    vq = cw.VectorQuantizer(100, **parameters)
     assert vq.clone().fit(ROWS, max_memory="400MB") == vq.clone().fit(ROWS)
     with pytest.raises(ValueError, match=r"VectorQuantizer\.fit, which needs all rows in memory"):
         vq.fit(ROWS, max_memory="1MB")

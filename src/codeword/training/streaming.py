@@ -490,7 +490,9 @@ class Budget:
         check_cap(rows, least, f"{m} codebook{'s' if m > 1 else ''} of {k} codewords and ")
         room = rows.cap - fixed
         step = rows.step(max((room - seeds * held) // 3, min(n, _LEAST_STEP) * block), block - rows.bytes_a_row)
-        return cls(step, max(seeds, (room - step * block) // (held + 4 * max(widths))))  # parts of a part are copies
+        room -= step * block
+        copy = 4 * max(widths)  # of the seeds, or of a part, a quarter of what is held
+        return cls(step, max(seeds, min((room - seeds * copy) // held, room // (held + copy // 4))))
 
 
 def all_rows(rows: Rows, label: str) -> tuple[NDArray[Any], F32 | None]:
