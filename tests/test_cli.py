@@ -101,6 +101,13 @@ def test_a_target_chooses_the_quantizer_and_shows_what_it_measured(shell: Shell)
     assert "not met; nearest is" in message and Path("far.html").exists() and not Path("d.cw").exists()
 
 
+def test_a_cap_on_memory_gives_the_same_quantizer_or_says_what_it_needs(shell: Shell) -> None:
+    shell("fit X.npy -o a.cw --m 4 --bits 4 --max-memory 256MB")
+    assert cw.load("a.cw") == cw.load("model.cw")
+    assert "max_memory: expected at least" in shell.error("fit X.npy -o b.cw --m 4 --bits 4 --max-memory 1MB")
+    assert "--max-memory" in shell.error("fit X.npy -o b.cw --bytes 4 --max-memory 1GB")
+
+
 def test_fit_on_a_sample_depends_on_the_seed_only(shell: Shell) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         facts = shell.json(f"fit X.npy -o {name}.cw --m 2 --bits 4 --sample 100 --seed {seed}")

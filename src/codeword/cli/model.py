@@ -111,6 +111,10 @@ def fit(
     sample: Annotated[
         int | None, typer.Option("--sample", metavar="N", min=1, help="Learn from this many rows, drawn.", show_default="all")
     ] = None,
+    max_memory: Annotated[
+        str | None,
+        typer.Option("--max-memory", metavar="SIZE", help="Learn from more rows than memory holds: 1GB, 512MiB. The same result."),
+    ] = None,
     report: Annotated[
         str | None,
         typer.Option("--report", metavar="FILE", help="Also write a page (HTML): what was tried for a target, else the training."),
@@ -137,7 +141,7 @@ def fit(
       codeword fit X.npy -o model.cw -q ecvq --k 1024 --param entropy=8
       codeword fit X.parquet -o model.cw --quantizer vector --k 256 --sample 100000
       codeword fit X.npy -o model.cw --m 48 --effort best --report training.html
-      codeword fit X.bin --dtype float32 --dim 384 -o model.cw --m 48
+      codeword fit X.bin --dtype float32 --dim 384 -o model.cw --m 48 --max-memory 1GB
     """
     from codeword import io
     from codeword.cli import build
@@ -145,10 +149,10 @@ def fit(
     set_threads(threads)
     target = {"bytes_per_vector": size, "max_distortion": max_distortion, "min_recall": min_recall}
     wanted = any(v is not None for v in target.values())
-    by_hand = [quantizer, m, bits, k, effort, *(transform or []), *(param or [])]
+    by_hand = [quantizer, m, bits, k, effort, max_memory, *(transform or []), *(param or [])]
     if wanted and any(v is not None for v in by_hand):
         raise typer.BadParameter(
-            "a target chooses the quantizer: leave out --quantizer, --m, --bits, --k, --effort, --transform, --param"
+            "a target chooses the quantizer: leave out --quantizer, --m, --bits, --k, --effort, --transform, --param, --max-memory"
         )
     if not wanted:
         whole = int(bits) if bits is not None and bits.is_integer() else bits
@@ -157,7 +161,7 @@ def fit(
         )
     X = sampled(read_rows(data, dtype, dim, column, array), sample, seed)
     start = time.perf_counter()
-    made = _chosen(X, target, metric, seconds, seed, report, data) if wanted else made.fit(X)
+    made = _chosen(X, target, metric, seconds, seed, report, data) if wanted else made.fit(X, max_memory=max_memory)
     taken = time.perf_counter() - start
     io.save(made, output)
     facts = {"model": output, "quantizer": repr(made), "rows": len(X), **sizes(made, X), "seconds": taken}
