@@ -17,7 +17,7 @@ def quantizers(seed: int) -> list[Any]:
 
 def clean_rows(name: str) -> np.ndarray:
     X = load(name)
-    return X[np.random.default_rng(1).choice(len(X), 8000, replace=False)]
+    return X[np.random.default_rng(1).choice(len(X), 8000, replace=False)].astype(np.float32)
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -29,7 +29,7 @@ def test_outliers_cost_the_clean_rest_at_most_one_percent(name: str, which: int)
     spoiled[far] *= 20
     rest = np.delete(X, far, axis=0)
     lost = [
-        [quantizers(seed)[which].fit(rows).distortion(rest).mse for rows in (spoiled, rest)] for seed in range(6)
+        [quantizers(seed)[which].fit(rows).distortion(rest).mse for rows in (spoiled, rest)] for seed in range(3)
     ]  # one seed's fits differ by about as much as one percent
     assert np.mean(lost, axis=0)[0] < 1.01 * np.mean(lost, axis=0)[1]
 
