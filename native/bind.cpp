@@ -14,6 +14,7 @@ NB_MODULE(_native, m) {
   codeword::bind_additive(m);
   codeword::bind_bits(m);
   codeword::bind_codebooks(m);
+  codeword::bind_columns(m);
   codeword::bind_descent(m);
   codeword::bind_hadamard(m);
   codeword::bind_ids(m);

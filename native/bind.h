@@ -39,6 +39,7 @@ void bind_runtime(nb::module_& m);
 void bind_additive(nb::module_& m);
 void bind_bits(nb::module_& m);
 void bind_codebooks(nb::module_& m);
+void bind_columns(nb::module_& m);
 void bind_descent(nb::module_& m);
 void bind_hadamard(nb::module_& m);
 void bind_ids(nb::module_& m);

@@ -96,6 +96,13 @@ struct DescendRows {
 };
 using descend_fn = void(const DescendTree& tree, const DescendRows& rows, int64_t n);
 
+// low[j] and high[j] (d) become the lowest and the highest of themselves and the column j of n rows.
+using column_range_fn = void(const float* x, int64_t stride, int64_t n, int64_t d, float* low, float* high);
+// With y = (x - shift[j]) * scale[j] rounded to an integer, |y| <= 2^26, and y^2 = 2^26 u + v, |v| <= 2^25: the sums
+// over n <= 2^26 rows of y, u and v, in the three rows of `sums` (3, d). Scales are powers of two.
+using column_sums_fn = void(const float* x, int64_t stride, int64_t n, int64_t d, const double* shift,
+                            const double* scale, double* sums);
+
 // CRC of `data` (n bytes) continued from `crc`; the CRC of an empty prefix is 0.
 using crc32c_fn = uint32_t(uint32_t crc, const uint8_t* data, size_t n);
 

@@ -78,6 +78,10 @@ CODEWORD_INLINE F64x8 load_f64x8_first(const float* p, int64_t n) {
   return {_mm256_cvtps_pd(low_half(a)), _mm256_cvtps_pd(high_half(a))};
 }
 CODEWORD_INLINE F64x8 load_f64x8(const double* p) { return {_mm256_loadu_pd(p), _mm256_loadu_pd(p + 4)}; }
+CODEWORD_INLINE void store_f64x8(double* p, F64x8 a) {
+  _mm256_storeu_pd(p, a.lo);
+  _mm256_storeu_pd(p + 4, a.hi);
+}
 CODEWORD_INLINE F64x8 splat_f64x8(double a) { return {_mm256_set1_pd(a), _mm256_set1_pd(a)}; }
 CODEWORD_INLINE F64x8 add(F64x8 a, F64x8 b) { return {_mm256_add_pd(a.lo, b.lo), _mm256_add_pd(a.hi, b.hi)}; }
 CODEWORD_INLINE F64x8 sub(F64x8 a, F64x8 b) { return {_mm256_sub_pd(a.lo, b.lo), _mm256_sub_pd(a.hi, b.hi)}; }

@@ -117,6 +117,7 @@ CODEWORD_INLINE void add_rounded(int64_t* sums, F64x8 a) {
   _mm512_storeu_si512(sums, _mm512_add_epi64(_mm512_loadu_si512(sums), n));
 }
 CODEWORD_INLINE F64x8 load_f64x8(const double* p) { return {_mm512_loadu_pd(p)}; }
+CODEWORD_INLINE void store_f64x8(double* p, F64x8 a) { _mm512_storeu_pd(p, a.v); }
 
 CODEWORD_INLINE double sqrt_of(double a) { return _mm_cvtsd_f64(_mm_sqrt_sd(_mm_setzero_pd(), _mm_set_sd(a))); }
 CODEWORD_INLINE float sqrt_of(float a) { return _mm_cvtss_f32(_mm_sqrt_ss(_mm_set_ss(a))); }

@@ -79,6 +79,9 @@ CODEWORD_INLINE F64x8 load_f64x8_first(const float* p, int64_t n) {
 CODEWORD_INLINE F64x8 load_f64x8(const double* p) {
   return {{vld1q_f64(p), vld1q_f64(p + 2), vld1q_f64(p + 4), vld1q_f64(p + 6)}};
 }
+CODEWORD_INLINE void store_f64x8(double* p, F64x8 a) {
+  for (int i = 0; i < 4; ++i) vst1q_f64(p + 2 * i, a.v[i]);
+}
 CODEWORD_INLINE F64x8 splat_f64x8(double a) {
   const float64x2_t all = vdupq_n_f64(a);
   return {{all, all, all, all}};

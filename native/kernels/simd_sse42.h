@@ -82,6 +82,9 @@ CODEWORD_INLINE F64x8 load_f64x8_first(const float* p, int64_t n) {
 CODEWORD_INLINE F64x8 load_f64x8(const double* p) {
   return {{_mm_loadu_pd(p), _mm_loadu_pd(p + 2), _mm_loadu_pd(p + 4), _mm_loadu_pd(p + 6)}};
 }
+CODEWORD_INLINE void store_f64x8(double* p, F64x8 a) {
+  for (int i = 0; i < 4; ++i) _mm_storeu_pd(p + 2 * i, a.v[i]);
+}
 CODEWORD_INLINE F64x8 splat_f64x8(double a) {
   const __m128d all = _mm_set1_pd(a);
   return {{all, all, all, all}};

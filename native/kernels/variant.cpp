@@ -40,6 +40,7 @@ namespace {
 #include "additive.h"
 #include "assign.h"
 #include "bits.h"
+#include "columns.h"
 #include "crc32c.h"
 #include "descend.h"
 #include "fields.h"

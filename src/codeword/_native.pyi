@@ -100,6 +100,14 @@ def add_to_total(values: Annotated[NDArray[numpy.float64], dict(shape=(None,), o
     2**(32 * i - 1074) and is left from 0 to 2**32 - 1. Without weights each counts 1.
     """
 
+def column_range(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), device='cpu', writable=False)]) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu')], Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu')]]:
+    """Lowest and highest value (d,) of each column of float32 rows (n, d)."""
+
+def column_sums(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), device='cpu', writable=False)], shift: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], scale: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu')]:
+    """
+    Sums (3, d) float64 of y, the integers nearest to (x - shift) * scale, and of the upper and lower halves of y^2.
+    """
+
 class Descent:
     """Binary trees of codewords."""
 

@@ -464,9 +464,8 @@ def column_statistics(X: F32, weight: F32 | None) -> tuple[F32, NDArray[np.float
     """Spread (maximum minus minimum, float32) and variance (float64) of each column of `X` (n, d); rows of weight 0 left out."""
     from codeword.training.moments import ColumnMoments
 
-    used = X if weight is None else X[weight > 0]
-    spread = (used.max(0).astype(np.float64) - used.min(0)).astype(np.float32)
-    return spread, ColumnMoments.of(X, weight).variance
+    moments = ColumnMoments.of(X, weight)
+    return (moments.grid.high - moments.grid.low).astype(np.float32), moments.variance
 
 
 def array(state: Mapping[str, Any], name: str, dtype: Any, shape: tuple[int | None, ...]) -> NDArray[Any]:

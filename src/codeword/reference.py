@@ -208,6 +208,36 @@ def accumulate(
     return sums
 
 
+def column_range(x: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Lowest and highest value (d,) of each column of ``x`` (n, d); a zero is +0.
+
+    Examples
+    --------
+    >>> column_range([[1, 5], [3, 4]])
+    (array([1., 4.], dtype=float32), array([3., 5.], dtype=float32))
+    """
+    rows = np.asarray(x, dtype=np.float32)
+    return rows.min(axis=0) + np.float32(0), rows.max(axis=0) + np.float32(0)
+
+
+def column_sums(x: ArrayLike, shift: ArrayLike, scale: ArrayLike) -> NDArray[np.float64]:
+    """Sums (3, d) over the rows of ``x`` (n, d) of y, u and v: y is ``(x - shift) * scale`` rounded, ``y**2 = 2**26 u + v``.
+
+    ``|y|`` is at most 2**26, u is ``y**2 / 2**26`` rounded to an integer; ties go to even.
+
+    Examples
+    --------
+    >>> column_sums([[1.5], [3.0]], [1.0], [2.0])
+    array([[ 5.],
+           [ 0.],
+           [17.]])
+    """
+    rows = np.asarray(x, dtype=np.float32).astype(np.float64)
+    y = np.rint((rows - np.asarray(shift)) * np.asarray(scale))
+    upper = np.rint(np.ldexp(y * y, -26))
+    return np.stack([y.sum(axis=0), upper.sum(axis=0), (y * y - np.ldexp(upper, 26)).sum(axis=0)])
+
+
 def pairwise_dot(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     """Inner products (n, k) of the rows of ``a`` (n, d) and ``b`` (k, d), in lane order.
 

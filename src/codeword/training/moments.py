@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword import runtime
+from codeword import _native, runtime
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -36,6 +36,7 @@ _COARSE_BITS = 20
 _HALF_BITS = 10
 _PRODUCT_ROWS = 1 << 13
 _COLUMN_CHUNK = 1 << 16  # elements of one chunk of column sums: stays in the second-level cache
+_NATIVE_ELEMENTS = 1 << 26  # of one native call: well below 2**26 rows, and a fraction of a second
 _PRODUCT_CHUNK = 1 << 21  # elements of one chunk of a matrix product
 _TO_UPPER_HALF = 1.5 * 2.0 ** (52 + _VALUE_BITS)
 
@@ -78,10 +79,10 @@ class Grid:
     def of(cls, X: NDArray[Any], weight: F32 | None = None) -> Grid:
         """The grid of rows `X` (n, d) and their weights (n,); n must be at least 1."""
         if weight is None:
-            return cls(_extreme(X, np.minimum), _extreme(X, np.maximum))
+            return cls(*_range(X))
         used = weight > 0
         rows = X if used.all() else X[used]
-        return cls(_extreme(rows, np.minimum), _extreme(rows, np.maximum), float(weight.max()))
+        return cls(*_range(rows), float(weight.max()))
 
     def union(self, other: Grid) -> Grid:
         """The grid of the rows of both: what shards agree on before their passes."""
@@ -265,10 +266,24 @@ class ColumnMoments:
         return both
 
     def _add(self, X: NDArray[Any], weight: F32 | None) -> None:
+        if weight is None and _is_native(X):
+            self._add_natively(X)
+            return
         rows = min(_COLUMN_ROWS, max(1, _COLUMN_CHUNK // X.shape[1]))
         for Y, W in self._chunks(X, weight, rows):
             self._units += len(Y) if W is None else (int(W[0].sum()) << _DIGIT_BITS) + int(W[1].sum())
             self._add_columns(Y, W)
+        self.n += len(X)
+
+    def _add_natively(self, X: F32) -> None:
+        """The same for float32 rows without weights."""
+        scale = np.ldexp(1.0, self.grid.exponent)
+        for start, stop in runtime.blocks(len(X), max(1, _NATIVE_ELEMENTS // X.shape[1]), "moments"):
+            first, upper, lower = _native.column_sums(X[start:stop], self.grid.shift, scale)
+            self._first.add(first)
+            self._second.add(upper, _VALUE_BITS)
+            self._second.add(lower)
+        self._units += len(X)
         self.n += len(X)
 
     def _add_columns(self, Y: F64, W: F64 | None) -> None:
@@ -392,6 +407,11 @@ def merge(first: M, second: M) -> M:
     return first.merged(second)
 
 
-def _extreme(X: NDArray[Any], pick: np.ufunc) -> F64:
-    """Exact minimum or maximum of each column, float64 (d,)."""
-    return np.asarray(pick.reduce(X, axis=0), np.float64)
+def _range(X: NDArray[Any]) -> tuple[F64, F64]:
+    """Exact minimum and maximum of each column, float64 (d,)."""
+    low, high = _native.column_range(X) if _is_native(X) else (X.min(0), X.max(0))
+    return np.asarray(low, np.float64), np.asarray(high, np.float64)
+
+
+def _is_native(X: NDArray[Any]) -> bool:
+    return X.dtype == np.float32 and X.dtype.isnative and len(X) > 0 and X.strides[1] == X.itemsize and X.strides[0] > 0

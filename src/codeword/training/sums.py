@@ -19,7 +19,6 @@ F64 = NDArray[np.float64]
 I64 = NDArray[np.int64]
 # 2**50: doubles hold such integers exactly with room for rounding; a native kernel rounds by adding 1.5 * 2**52.
 _VALUE_BITS = 50
-_NARROW = 32
 
 
 def grid(largest: F64, n: int) -> NDArray[np.int32]:
@@ -31,10 +30,7 @@ def grid(largest: F64, n: int) -> NDArray[np.int32]:
 
 def column_range(X: F32) -> tuple[F32, F32]:
     """Lowest and highest entry of each column of `X` (n, d)."""
-    if X.shape[1] < _NARROW:
-        X = np.ascontiguousarray(X.T)  # NumPy reduces long rows several times faster than short ones
-        return X.min(1), X.max(1)
-    return X.min(0), X.max(0)
+    return _native.column_range(X)
 
 
 class Total:
