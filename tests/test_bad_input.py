@@ -87,6 +87,7 @@ QUANTIZERS: dict[str, Callable[[], Any]] = {
     "ProductQuantizer": product,
     "ScalarQuantizer": lambda: cw.ScalarQuantizer(4),
     "EntropyConstrainedQuantizer": lambda: cw.EntropyConstrainedQuantizer(4, lmbda=0.1, max_iter=1),
+    "GainShapeQuantizer": lambda: cw.GainShapeQuantizer(4, max_iter=1),
     "TreeQuantizer": lambda: cw.TreeQuantizer(3),
     "Pipeline": lambda: cw.Pipeline([cw.Rotation()], product()),
 }
@@ -225,6 +226,8 @@ BAD_PARAMETERS: dict[str, tuple[Callable[[], Any], Any, tuple[str, ...]]] = {
     "lmbda NaN": (lambda: cw.EntropyConstrainedQuantizer(4, lmbda=float("nan")).fit(X), ValueError, ("lmbda", "nan")),
     "entropy a string": (lambda: cw.EntropyConstrainedQuantizer(4, entropy="2").fit(X), TypeError, ("entropy", "'2'")),
     "ecvq k > n": (lambda: cw.EntropyConstrainedQuantizer(N + 1, lmbda=0).fit(X), ValueError, ("k = 65", "got 64")),
+    "gain_bits = 9": (lambda: cw.GainShapeQuantizer(4, 9).fit(X), ValueError, ("gain_bits", "8", "9")),
+    "gain-shape k > n": (lambda: cw.GainShapeQuantizer(N + 1).fit(X), ValueError, ("k = 65", "got 64")),
     "tree bits = 0": (lambda: cw.TreeQuantizer(0).fit(X), ValueError, ("bits", "1", "24", "0")),
     "tree leaves > n": (lambda: cw.TreeQuantizer(7).fit(X), ValueError, ("2**bits = 128", "64")),
     "tree growth": (lambda: cw.TreeQuantizer(3, growth="wild").fit(X), ValueError, ("growth", "'greedy'", "'wild'")),

@@ -26,6 +26,8 @@ MODELS: dict[str, Quantizer] = {
     "scalar-lloyd-max-3": cw.ScalarQuantizer(3, levels="lloyd-max"),
     "scalar-by-dimension": cw.ScalarQuantizer([8, 7, 6, 5, 4, 3, 2, 1, 1, 2, 3, 4]),
     "ecvq-entropy3": cw.EntropyConstrainedQuantizer(24, entropy=3.0, max_iter=4),
+    "gain-shape-k40": cw.GainShapeQuantizer(40, max_iter=4),
+    "gain-shape-no-gain": cw.GainShapeQuantizer(5, 0),
     "tree-balanced-9": cw.TreeQuantizer(9),
     "tree-greedy-5": cw.TreeQuantizer(5, growth="greedy"),
     "binary-bits1": cw.BinaryQuantizer(),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from codeword.quantizers.additive import AdditiveQuantizer as AdditiveQuantizer
     from codeword.quantizers.binary import BinaryQuantizer as BinaryQuantizer
     from codeword.quantizers.ecvq import EntropyConstrainedQuantizer as EntropyConstrainedQuantizer
+    from codeword.quantizers.gain_shape import GainShapeQuantizer as GainShapeQuantizer
     from codeword.quantizers.mixture import MixtureQuantizer as MixtureQuantizer
     from codeword.quantizers.product import ProductQuantizer as ProductQuantizer
     from codeword.quantizers.residual import ResidualQuantizer as ResidualQuantizer
@@ -50,6 +51,7 @@ _HOME = {
     "Distortion": "metrics",
     "EntropyConstrainedQuantizer": "quantizers.ecvq",
     "FormatError": "errors",
+    "GainShapeQuantizer": "quantizers.gain_shape",
     "Index": "search.index",
     "KLT": "transforms.klt",
     "OPQ": "transforms.opq",

@@ -37,3 +37,20 @@ def lane_sum(P: F64) -> F64:
 def lane_dot(A: NDArray[Any], B: NDArray[Any]) -> F64:
     """Inner products of the rows of `A` and `B` (n, d) in float64, float64 (n,): products of float32 are exact."""
     return lane_sum(np.multiply(A, B, dtype=np.float64))
+
+
+def unit_rows(X: NDArray[Any]) -> F64:
+    """The rows of `X` (n, d) divided by their lengths, in float64; rows of zeros stay.
+
+    Examples
+    --------
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))
+    array([[0.6, 0.8],
+           [0. , 0. ]])
+    """
+    A = X.astype(np.float64)
+    # Divided by a power of two near the largest magnitude first (exact), so that no square overflows or vanishes.
+    largest = np.max(np.abs(A), axis=1)
+    np.ldexp(A, -np.frexp(largest)[1][:, None], out=A)
+    lengths = np.sqrt(lane_sum(A * A))
+    return np.divide(A, np.where(lengths > 0, lengths, 1.0)[:, None], out=A)

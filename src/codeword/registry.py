@@ -18,6 +18,7 @@ _MODULES = {
     "scalar": "codeword.quantizers.scalar",
     "product": "codeword.quantizers.product",
     "ecvq": "codeword.quantizers.ecvq",
+    "gain-shape": "codeword.quantizers.gain_shape",
     "tree": "codeword.quantizers.tree",
     "binary": "codeword.quantizers.binary",
     "trellis": "codeword.quantizers.trellis",

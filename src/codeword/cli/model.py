@@ -57,7 +57,7 @@ def fit(
             "-q",
             metavar="NAME",
             autocompletion=_quantizer_names,
-            help="additive, binary, ecvq, product, residual, scalar, tree, trellis, vector, or one from a plug-in.",
+            help="additive, binary, ecvq, gain-shape, product, residual, scalar, tree, trellis, vector, or one from a plug-in.",
             show_default="product",
         ),
     ] = None,
@@ -75,7 +75,9 @@ def fit(
             help="Bits of each piece or codeword (product, residual, additive), number (scalar, binary; trellis: also fractions) or code (tree).",
         ),
     ] = None,
-    k: Annotated[int | None, typer.Option("--k", metavar="N", help="Codewords (vector, ecvq).", show_default=False)] = None,
+    k: Annotated[
+        int | None, typer.Option("--k", metavar="N", help="Codewords (vector, ecvq, gain-shape).", show_default=False)
+    ] = None,
     transform: Annotated[
         list[str] | None,
         typer.Option(

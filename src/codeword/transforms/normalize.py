@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from codeword import checks, registry
 from codeword.base import F32, Transform
-from codeword.lanes import lane_sum
+from codeword.lanes import unit_rows
 from codeword.sources import Rows
 from codeword.training.streaming import Job
 
@@ -77,11 +77,8 @@ class Normalize(Transform):
 
 def _unit(X: NDArray[Any], first: int) -> F64:
     """Rows `X` (n, d) divided by their lengths, float64; `first` is the number of the first row, for the message."""
-    A = X.astype(np.float64)
-    # Divided by a power of two near the largest magnitude first (exact), so that no square overflows or vanishes.
-    largest = np.max(np.abs(A), axis=1)
-    if not largest.all():
-        row = int(np.argmin(largest != 0))
+    directed = X.any(axis=1)
+    if not directed.all():
+        row = int(np.argmin(directed))
         raise ValueError(f"X: expected rows with a direction, got only zeros in row {first + row}; drop such rows first")
-    np.ldexp(A, -np.frexp(largest)[1][:, None], out=A)
-    return np.divide(A, np.sqrt(lane_sum(A * A))[:, None], out=A)
+    return unit_rows(X)
