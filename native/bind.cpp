@@ -18,6 +18,7 @@ NB_MODULE(_native, m) {
   codeword::bind_descent(m);
   codeword::bind_hadamard(m);
   codeword::bind_ids(m);
+  codeword::bind_lattice(m);
   codeword::bind_levels(m);
   codeword::bind_pairwise(m);
   codeword::bind_scan(m);

@@ -163,6 +163,34 @@ using scan_signs_one_fn = void(const uint8_t* codes, int64_t n, int64_t stride, 
 using grid_codes_fn = int64_t(const float* x, int64_t n, int64_t d, int bits, uint8_t* indices, double* sums,
                               void* scratch);
 
+// Leaders of a lattice code, at most 32, and the numbering of the vectors they stand for (core/lattice.h).
+struct OrbitBook {
+  int64_t m;
+  const int32_t* pairs;     // (m, 4): coordinates 2 k and, in the upper half, 2 k + 1
+  const int32_t* against;   // (m): -|L|^2 and, in the upper half, what a wrong number of minus signs costs: -2 L[7]
+  const uint8_t* parities;  // (m): 0 any signs; 1, 2 an even, an odd number of minus signs
+  const uint8_t* ends;      // (m, 3): where the first three groups of equal coordinates end, 8 where there are fewer
+  const uint8_t* nonzero;   // (m)
+  const uint8_t* ranks;     // (256): how many smaller bytes have as many ones
+  const int32_t *counts, *firsts;  // (m, 3): what the rank of each group is worth; (m)
+};
+// Blocks of eight in one or two stages; all first symbols of a code, then all second ones.
+struct LatticeCode {
+  int64_t blocks;
+  int64_t bytes[2];        // of a symbol
+  const int8_t* words[2];  // (256 or 65,536, 8)
+  const int16_t* steps;    // of each first symbol
+};
+using whole_blocks_fn = void(const float* x, int64_t n, int64_t d, const float* mean, const float* inverse,
+                             int64_t width, int32_t* y);
+using orbit_encode_fn = void(const OrbitBook& book, const int32_t* y, const int32_t* steps, int64_t n,
+                             uint16_t* symbols);
+using orbit_values_fn = void(const LatticeCode& code, const uint8_t* codes, int64_t n, int16_t* values);
+using dot_values_fn = void(const int16_t* values, int64_t n, int64_t width, const int16_t* weights, bool four,
+                           int32_t* sums);
+using value_norms_fn = void(const int16_t* values, int64_t n, int64_t width, const double* line, const double* square,
+                            double* out);
+
 // The positions, rising, of the values that are at most `limit`; returns how many.
 using below_fn = int64_t(const float* values, int64_t n, float limit, int32_t* positions);
 

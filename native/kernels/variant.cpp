@@ -47,6 +47,7 @@ namespace {
 #include "grid.h"
 #include "hadamard.h"
 #include "levels.h"
+#include "orbits.h"
 #include "pairwise.h"
 #include "products.h"
 #include "scan.h"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from codeword.quantizers.binary import BinaryQuantizer as BinaryQuantizer
     from codeword.quantizers.ecvq import EntropyConstrainedQuantizer as EntropyConstrainedQuantizer
     from codeword.quantizers.gain_shape import GainShapeQuantizer as GainShapeQuantizer
+    from codeword.quantizers.lattice import LatticeQuantizer as LatticeQuantizer
     from codeword.quantizers.mixture import MixtureQuantizer as MixtureQuantizer
     from codeword.quantizers.product import ProductQuantizer as ProductQuantizer
     from codeword.quantizers.residual import ResidualQuantizer as ResidualQuantizer
@@ -56,6 +57,7 @@ _HOME = {
     "KLT": "transforms.klt",
     "OPQ": "transforms.opq",
     "MixtureQuantizer": "quantizers.mixture",
+    "LatticeQuantizer": "quantizers.lattice",
     "Normalize": "transforms.normalize",
     "NotFittedError": "errors",
     "Pipeline": "pipeline",

@@ -157,6 +157,38 @@ class IdTable:
     def move(self, ids: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], from_rows: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], to_rows: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
         """Rows get other numbers; change `ids` afterwards."""
 
+class Lattice:
+    """A lattice code of blocks of eight coordinates, in one stage or two."""
+
+    def __init__(self, shapes: Sequence[Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)]], leaders: Sequence[Annotated[NDArray[numpy.int8], dict(shape=(None, None), order='C', device='cpu', writable=False)]], steps: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], mean: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], scale: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
+        """
+        Lists of shapes (m, 8) uint8 and leaders (m, 8) int8 of the stages, steps (m of the first) uint8, mean (d) and
+        scale (ceil(d / 8)) float32; see docs/lattice.md.
+        """
+
+    @property
+    def code_size(self) -> int: ...
+
+    @property
+    def width(self) -> int:
+        """Columns of weights: 8 a block, rounded up to a multiple of 32."""
+
+    def encode(self, x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu')]:
+        """Codes (n, code_size) uint8 of rows (n, d) float32."""
+
+    def decode(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
+        """Rows (n, d) float32 of codes (n, code_size) uint8."""
+
+    def values(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.int16], dict(shape=(None, None), order='C', device='cpu')]:
+        """Whole values (n, 8 * blocks) int16 of codes: x = mean + scale * value."""
+
+    def scan(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.int16], dict(shape=(None, None), order='C', device='cpu', writable=False)], scale: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], line: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, square: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, constant: float = 0.0, cosine: bool = False) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
+        """
+        score = float32(sum of weights * values) * scale + bias, (q, n), for int16 weights (q, width), whose sums must
+        stay below 2^31. With line and square (width) a row's norm = constant + sum of v (line + square v), and the
+        result is max(score + norm, 0), or max(score / sqrt(norm) + 1, 0) with cosine.
+        """
+
 def encode_levels(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], bits: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], thresholds: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], affine: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)] | None = None) -> Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu')]:
     """
     Packed codes (n, code_size) of rows (n, d) float32: coordinate j takes bits[j] bits (0 to 8) and is coded as

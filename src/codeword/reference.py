@@ -13,6 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from codeword.reference_additive import additive_decode as additive_decode
 from codeword.reference_additive import additive_encode as additive_encode
 from codeword.reference_additive import additive_products as additive_products
+from codeword.reference_lattice import dot_values as dot_values
+from codeword.reference_lattice import orbit_encode as orbit_encode
+from codeword.reference_lattice import orbit_values as orbit_values
+from codeword.reference_lattice import value_norms as value_norms
+from codeword.reference_lattice import whole_blocks as whole_blocks
 from codeword.reference_signs import grid_codes as grid_codes
 from codeword.reference_signs import scan_signs as scan_signs
 from codeword.reference_signs import scan_signs_one as scan_signs_one

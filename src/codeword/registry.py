@@ -25,6 +25,7 @@ _MODULES = {
     "residual": "codeword.quantizers.residual",
     "additive": "codeword.quantizers.additive",
     "mixture": "codeword.quantizers.mixture",
+    "lattice": "codeword.quantizers.lattice",
     "pipeline": "codeword.pipeline",
     "center": "codeword.transforms.center",
     "normalize": "codeword.transforms.normalize",

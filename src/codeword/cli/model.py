@@ -57,7 +57,7 @@ def fit(
             "-q",
             metavar="NAME",
             autocompletion=_quantizer_names,
-            help="additive, binary, ecvq, gain-shape, product, residual, scalar, tree, trellis, vector, or one from a plug-in.",
+            help="additive, binary, ecvq, gain-shape, lattice, product, residual, scalar, tree, trellis, vector, or one from a plug-in.",
             show_default="product",
         ),
     ] = None,
@@ -72,7 +72,8 @@ def fit(
         typer.Option(
             "--bits",
             metavar="N",
-            help="Bits of each piece or codeword (product, residual, additive), number (scalar, binary; trellis: also fractions) or code (tree).",
+            help="Bits of each piece or codeword (product, residual, additive), number (scalar, binary, lattice; trellis: also "
+            "fractions) or code (tree).",
         ),
     ] = None,
     k: Annotated[
