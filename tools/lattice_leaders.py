@@ -19,6 +19,7 @@ from codeword import lattice
 F64 = NDArray[np.float64]
 PASSES = 40
 STAGES = 14
+FEWEST = 20  # blocks that a leader or a step is fitted to
 
 
 class Book:
@@ -48,7 +49,7 @@ class Book:
     def learn(self, best: NDArray[np.int64], a: F64, weight: F64) -> None:
         for m, shape in enumerate(self.shapes):
             mine = best == m
-            if mine.sum() <= 20:
+            if mine.sum() <= FEWEST:
                 continue
             mean = (a[mine] * weight[mine, None]).sum(0) / weight[mine].sum()
             for entry in set(shape[shape > 0].tolist()):
@@ -67,11 +68,13 @@ def second_stage(first: Book, scale: float, second: Book, X: F64) -> F64:
     """Train `second` on what `first`, `scale` times as large, leaves; returns the steps (m,) in units of `first`."""
     best, words, _ = first.encode(X / scale)
     left = X / scale - words
-    steps = np.array([np.sqrt((left[best == m] ** 2).mean()) for m in range(len(first.leaders))])
+    counts = np.bincount(best, minlength=len(first.leaders))
+    steps = np.sqrt(np.bincount(best, (left**2).mean(1), minlength=len(counts)) / np.maximum(counts, 1))
+    steps = np.where(counts > FEWEST, steps, 0.3)
     for _ in range(STAGES):
         unit = steps[best][:, None]
         chosen, codes, a = second.encode(left / unit)
-        for m in range(len(steps)):
+        for m in np.flatnonzero(counts > FEWEST):
             mine = best == m
             steps[m] = (left[mine] * codes[mine]).sum() / (codes[mine] ** 2).sum()
         second.learn(chosen, a, unit[:, 0] ** 2)

@@ -115,10 +115,10 @@ void orbit_encode(const OrbitBook& book, const int32_t* y, const int32_t* steps,
     for (int p = 0; p < 2; ++p) against[p + 1] = add(against[0], mul_halves(smallest, load_words(parity[p])));
     I32 best = splat(INT32_MIN);
     for (int64_t l = 0; l < book.m; ++l) {
-      Words score = dot_pairs(zero_words(), against[book.parities[l]], splat_words(book.against[l]));
+      Words score = dot_pairs(zero_words(), against[book.parities[l]], to_words(splat(book.against[l])));
       CODEWORD_UNROLL
-      for (int j = 0; j < 4; ++j) score = dot_pairs(score, pairs[j], splat_words(book.pairs[4 * l + j]));
-      best = max(best, to_ints(add(shift_left(score, 5), splat_words(static_cast<int32_t>(31 - l)))));
+      for (int j = 0; j < 4; ++j) score = dot_pairs(score, pairs[j], to_words(splat(book.pairs[4 * l + j])));
+      best = max(best, to_ints(add(shift_left(score, 5), to_words(splat(static_cast<int32_t>(31 - l))))));
     }
     store(found, best);
     for (int j = 0; j < 8; ++j) store(keys + j * kLanes, k[j]);
