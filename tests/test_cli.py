@@ -272,7 +272,7 @@ def test_a_user_error_exits_with_1_and_says_why(shell: Shell, command: str, mess
         ("fit X.npy", "--output"),
         ("fit X.npy -o a.cw", "product needs --m"),
         ("fit X.npy -o a.cw -q vector", "vector needs --k"),
-        ("fit X.npy -o a.cw -q nonsense", "no quantizer 'nonsense'; there are: binary"),
+        ("fit X.npy -o a.cw -q nonsense", "no quantizer 'nonsense'; there are: additive"),
         ("fit X.npy -o a.cw -q rotation", "no quantizer 'rotation'"),
         ("fit X.npy -o a.cw --m 4 -t product", "no transform 'product'; there are: center"),
         ("fit X.npy -o a.cw --m 4 --k 3", "product has no parameter 'k'; it has m, bits"),
