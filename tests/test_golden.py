@@ -22,6 +22,7 @@ MODELS: dict[str, Quantizer] = {
     "product-m3-bits9": cw.ProductQuantizer(3, bits=9, max_iter=2),
     "residual-m3-bits5": cw.ResidualQuantizer(3, bits=5),
     "additive-m4-bits4": cw.AdditiveQuantizer(4, bits=4, rounds=2),
+    "stages-vector-trellis": cw.Stages([cw.VectorQuantizer(8), cw.TrellisQuantizer(1.0)]),
     "scalar-uniform-8": cw.ScalarQuantizer(8),
     "scalar-lloyd-max-3": cw.ScalarQuantizer(3, levels="lloyd-max"),
     "scalar-by-dimension": cw.ScalarQuantizer([8, 7, 6, 5, 4, 3, 2, 1, 1, 2, 3, 4]),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from codeword.runtime import set_threads as set_threads
     from codeword.search.index import Index as Index
     from codeword.search.index import open_index as open_index
+    from codeword.stages import Stages as Stages
     from codeword.transforms.center import Center as Center
     from codeword.transforms.klt import KLT as KLT
     from codeword.transforms.normalize import Normalize as Normalize
@@ -65,6 +66,7 @@ _HOME = {
     "ResidualQuantizer": "quantizers.residual",
     "Rotation": "transforms.rotation",
     "ScalarQuantizer": "quantizers.scalar",
+    "Stages": "stages",
     "TargetNotMetError": "errors",
     "TreeQuantizer": "quantizers.tree",
     "TrellisQuantizer": "quantizers.trellis",

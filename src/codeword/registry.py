@@ -27,6 +27,7 @@ _MODULES = {
     "mixture": "codeword.quantizers.mixture",
     "lattice": "codeword.quantizers.lattice",
     "pipeline": "codeword.pipeline",
+    "stages": "codeword.stages",
     "center": "codeword.transforms.center",
     "normalize": "codeword.transforms.normalize",
     "rotation": "codeword.transforms.rotation",

@@ -13,6 +13,7 @@ from codeword.base import Component, Quantizer, Transform
 from codeword.errors import UnknownQuantizerError
 from codeword.pipeline import Pipeline
 from codeword.quantizers.mixture import MixtureQuantizer
+from codeword.stages import Stages
 
 
 def quantizer(name: str, given: dict[str, Any], params: Iterable[str], transforms: Iterable[str], seed: int) -> Quantizer:
@@ -39,7 +40,9 @@ def quantizer(name: str, given: dict[str, Any], params: Iterable[str], transform
 
 def names(kind: type[Component]) -> list[str]:
     """Ids of the quantizers or transforms that there are; what is put together of others is not named."""
-    return [i for i in registry.ids() if issubclass(_class(i), kind) and not issubclass(_class(i), (Pipeline, MixtureQuantizer))]
+    return [
+        i for i in registry.ids() if issubclass(_class(i), kind) and not issubclass(_class(i), (Pipeline, MixtureQuantizer, Stages))
+    ]
 
 
 def _transform(text: str, seed: int) -> Transform:
