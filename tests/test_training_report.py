@@ -1,5 +1,6 @@
 """The training report: its figures are the training's, its predictions hold on rows that were not seen, one sentence for each case."""
 
+import doctest
 import json
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from typer.testing import CliRunner
 
 import codeword as cw
 from codeword import report as pages
+from codeword import training_report
 from codeword.cli.app import app
 from codeword.training_report import TrainingReport
 from data import load
@@ -115,3 +117,7 @@ def test_the_program_says_how_the_training_went(tmp_path: Path) -> None:
     assert "How it was trained" in page.read_text()
     told = json.loads(CliRunner().invoke(app, [*command, "--json"]).output)
     assert told["training"]["trained_on"] == 4096 and told["training"]["verdict"] in shown.output
+
+
+def test_the_example_runs() -> None:
+    assert doctest.testmod(training_report).failed == 0

@@ -93,7 +93,7 @@ class TrainingReport:
     >>> report.codewords, report.dead, report.unseen_from
     (64, 0, 'levels')
     >>> report.verdict
-    'Good: every codeword is in use, and more rows would gain about 1 %.'
+    'Good: every codeword is in use, and more rows would gain about 1.3 %.'
     """
 
     rows: int
