@@ -13,6 +13,10 @@
 #else
 #include <cpuid.h>
 #endif
+#if defined(CODEWORD_HAS_AMX)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #elif defined(__linux__)
 #include <sys/auxv.h>
 #endif
@@ -29,6 +33,9 @@ CODEWORD_DECLARE(sse42)
 CODEWORD_DECLARE(avx2)
 CODEWORD_DECLARE(avx512)
 CODEWORD_DECLARE(avx512vnni)
+#if defined(CODEWORD_HAS_AMX)
+CODEWORD_DECLARE(avx512amx)
+#endif
 #else
 CODEWORD_DECLARE(neon)
 #endif
@@ -78,8 +85,18 @@ constexpr bool has(uint32_t reg, std::initializer_list<int> positions) {
 
 // The levels of the x86-64 psABI, and on top of v4 what Ice Lake and Zen 4 both have.
 struct Levels {
-  bool v2 = false, v3 = false, v4 = false, vnni = false;
+  bool v2 = false, v3 = false, v4 = false, vnni = false, amx = false;
 };
+
+// Asks the kernel for the matrix registers, for this process and its children; it may refuse.
+bool may_use_tiles() {
+#if defined(CODEWORD_HAS_AMX)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM of asm/prctl.h
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
 
 Levels detect_levels() {
   const uint32_t max_leaf = cpuid(0).a;
@@ -99,15 +116,20 @@ Levels detect_levels() {
   levels.v4 = levels.v3 && zmm && has(seven.b, {16, 17, 28, 30, 31});
   // IFMA; VBMI, VBMI2, GFNI, VNNI, BITALG, VPOPCNTDQ.
   levels.vnni = levels.v4 && has(seven.b, {21}) && has(seven.c, {1, 6, 8, 11, 12, 14});
+  // AMX-TILE, AMX-INT8; the registers of tiles switched on.
+  levels.amx = levels.vnni && has(seven.d, {24, 25}) && (state & 0x60000) == 0x60000 && may_use_tiles();
   return levels;
 }
 
 std::vector<Variant> detect() {
   const Levels levels = detect_levels();
-  return {{"sse42", &sse42::kKernels, levels.v2},
-          {"avx2", &avx2::kKernels, levels.v3},
-          {"avx512", &avx512::kKernels, levels.v4},
-          {"avx512vnni", &avx512vnni::kKernels, levels.vnni}};
+  return {
+      {"sse42", &sse42::kKernels, levels.v2},          {"avx2", &avx2::kKernels, levels.v3},
+      {"avx512", &avx512::kKernels, levels.v4},        {"avx512vnni", &avx512vnni::kKernels, levels.vnni},
+#if defined(CODEWORD_HAS_AMX)
+      {"avx512amx", &avx512amx::kKernels, levels.amx},
+#endif
+  };
 }
 
 #else

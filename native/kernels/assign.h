@@ -104,6 +104,9 @@ inline void find_nearest(const AssignCodebook& book, const AssignScratch& scratc
     all = false;
   }
   if (book.has_s8) {
+#if CODEWORD_AMX
+    const HeldTiles tiles;
+#endif
     left = filter_rows(book, FilterS8(book, scratch), scratch, rows, scratch.pending, left, all);
     all = false;
   }

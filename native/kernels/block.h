@@ -1,5 +1,11 @@
 // One block of rows through one filter: scores of a chunk of the codebook at a time, then the candidates in it.
 
+// Whether a filter multiplies a block of rows with a panel before it scores tiles of them.
+template <class Filter, class = void>
+constexpr bool multiplies_whole_blocks = false;
+template <class Filter>
+constexpr bool multiplies_whole_blocks<Filter, decltype(void(Filter::kWholeBlocks))> = true;
+
 template <int64_t kVectors, class Filter>
 struct Block {
   using Score = typename Filter::Score;
@@ -32,7 +38,14 @@ struct Block {
     for (int64_t begin = 0; begin < panels; begin += chunk) {
       const int64_t end = min_of(begin + chunk, panels);
       if (end - begin < chunk) fill_last_word(end - begin);
-      if (chunk <= step) {
+      if constexpr (multiplies_whole_blocks<Filter>) {
+        for (int64_t panel = begin; panel < end; ++panel) {
+          filter.template multiply<kVectors>(panel, n);
+          for (int64_t r = 0; r < n; r += kTileRows) score(begin, panel, panel + 1, r, r, min_of(n - r, kTileRows));
+          next.fetch(fetches * ((n + kTileRows - 1) / kTileRows));
+        }
+        collect(begin, end, 0, 0, n);
+      } else if (chunk <= step) {
         for (int64_t r = 0; r < n; r += kTileRows) {
           score(begin, begin, end, r, 0, min_of(n - r, kTileRows));
           next.fetch(fetches * (end - begin));

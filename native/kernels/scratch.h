@@ -24,6 +24,9 @@ struct AssignScratch {
 #if CODEWORD_VNNI
   NarrowRows* narrow;
 #endif
+#if CODEWORD_AMX
+  int32_t* sums;
+#endif
 };
 
 inline int64_t carve_scratch(const AssignCodebook& book, void* memory, AssignScratch& scratch) {
@@ -37,6 +40,9 @@ inline int64_t carve_scratch(const AssignCodebook& book, void* memory, AssignScr
   scratch.pending = carver.take<int32_t>(kBatchRows);
 #if CODEWORD_VNNI
   scratch.narrow = carver.take<NarrowRows>(book.d <= 2 * kMostNarrowPairs);
+#endif
+#if CODEWORD_AMX
+  scratch.sums = carver.take<int32_t>(kBlockRows * book.panel_vectors * kLanes);
 #endif
   return carver.used;
 }

@@ -12,6 +12,9 @@ constexpr bool kFused = true;
 #if defined(__AVX512VNNI__)
 #define CODEWORD_VNNI 1
 #endif
+#if defined(__AMX_INT8__)
+#define CODEWORD_AMX 1
+#endif
 
 struct F32 {
   __m512 v;
