@@ -131,11 +131,11 @@ def test_a_quantizer_of_ones_own_is_one_more_line(monkeypatch: pytest.MonkeyPatc
 
 
 def test_every_candidate_keeps_its_size() -> None:
-    for size in (1, 2, 3, 5, 8, 16, 20):
+    for size in (1, 3, 17):
         for candidate in CANDIDATES:
             quantizer = candidate.make(16, size, 0)
             if quantizer is not None:
-                assert quantizer.fit(X).code_size <= size, (candidate.name, size)
+                assert quantizer.fit(X[:600]).code_size <= size, (candidate.name, size)
             assert candidate.seconds(1000, 100, 16, size) > 0
 
 

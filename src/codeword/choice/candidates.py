@@ -15,9 +15,11 @@ import numpy as np
 
 from codeword.base import Quantizer
 from codeword.pipeline import Pipeline
+from codeword.quantizers.additive import AdditiveQuantizer
 from codeword.quantizers.binary import BinaryQuantizer
 from codeword.quantizers.mixture import MixtureQuantizer
 from codeword.quantizers.product import ProductQuantizer
+from codeword.quantizers.residual import ResidualQuantizer
 from codeword.quantizers.scalar import ScalarQuantizer
 from codeword.quantizers.trellis import TrellisQuantizer
 from codeword.transforms.center import Center
@@ -128,9 +130,21 @@ def _mixture_seconds(n: int, r: int, d: int, size: int) -> float:
     return 2 * _klt_seconds(rows + _CELLS * 2 * d, 0, d) + _CELLS * d**3 / 1e9 + 4 * (r + rows) * (d / 1e7 + 2 * d * d / 2e10)
 
 
+def _sum_seconds(passes: int, rounds: int) -> Seconds:
+    """Of a beam of 8 paths, with 8-bit numbers; all rounds of learning and the updates between them are `rounds` encodings."""
+    return lambda n, r, d, size: (rounds * min(n, 1 << 16) + r) * size * (passes * 2.5e-6 + d * 9e-9)
+
+
+# The first is tried whatever the time: it must be quick.
 CANDIDATES = (
-    Candidate("mixture of KLT + trellis", _mixture, (0.5, 6), _mixture_seconds),
     Candidate("KLT + trellis", lambda d, size, seed: _behind(KLT(seed=seed), _trellis(d, size)), (0, 16), _trellis_seconds(1e7)),
+    Candidate("mixture of KLT + trellis", _mixture, (0.5, 6), _mixture_seconds),
+    Candidate(
+        "residual", lambda d, size, seed: ResidualQuantizer(size, seed=seed) if size <= 256 else None, (0, 0.5), _sum_seconds(1, 9)
+    ),
+    Candidate(
+        "additive", lambda d, size, seed: AdditiveQuantizer(size, seed=seed) if size <= 256 else None, (0, 1), _sum_seconds(4, 8)
+    ),
     Candidate(
         "KLT + trellis in two stages",
         lambda d, size, seed: _behind(KLT(seed=seed), _trellis(d, size, stages=2)),
