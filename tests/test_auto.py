@@ -21,7 +21,7 @@ X = (RNG.standard_normal((2000, 16)) * np.geomspace(4, 0.1, 16) + 5).astype(np.f
 
 @pytest.fixture(scope="module")
 def chosen() -> Any:
-    return cw.auto(X, bytes_per_vector=4, seed=3)
+    return cw.auto(X, bytes_per_vector=4, seed=3, seconds=1e6)
 
 
 def frontier_of(quantizer: Any) -> Any:
@@ -51,7 +51,7 @@ def test_the_winner_is_fitted_to_all_rows(chosen: Any) -> None:
 
 
 def test_the_same_rows_and_seed_give_the_same_frontier(chosen: Any) -> None:
-    again = cw.auto(X, bytes_per_vector=4, seed=3)
+    again = cw.auto(X, bytes_per_vector=4, seed=3, seconds=1e6)
     assert again == chosen
     assert figures(frontier_of(again)) == figures(frontier_of(chosen))
 
@@ -102,10 +102,10 @@ def test_recall_can_decide_between_codes_of_equal_size() -> None:
 def test_a_target_out_of_reach_names_the_nearest() -> None:
     few = X[:400]
     with pytest.raises(cw.TargetNotMetError, match=r"distortion of at most 0: not met; nearest is .* bytes") as caught:
-        cw.auto(few, max_distortion=0.0)
+        cw.auto(few, max_distortion=0.0, seconds=0)
     frontier = caught.value.frontier
     assert not frontier.met
-    nearest = cw.auto(few, max_distortion=0.0, nearest=True)
+    nearest = cw.auto(few, max_distortion=0.0, seconds=0, nearest=True)
     assert frontier_of(nearest).winner.name == frontier.winner.name and nearest.d == 16
     assert "nearest" in repr(frontier)
 

@@ -104,7 +104,8 @@ class Rows:
         whole, k = float(mass.sum()), len(mass)
         between = np.add.reduce((mass / whole)[:, None] * means * means, axis=0) - within * (k / whole)
         between = np.maximum(between, np.finfo(np.float64).tiny)
-        noise = within / np.maximum(mass, np.finfo(np.float64).tiny)[:, None]
+        noise = np.full(means.shape, np.inf)  # of an empty cell: nothing is known of it
+        np.divide(within, mass[:, None], out=noise, where=mass[:, None] > 0)
         return np.asarray(means * (between / (between + noise)), np.float32)
 
     def within(self, R: F32, k: int) -> F64:
