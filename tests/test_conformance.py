@@ -20,6 +20,7 @@ QUANTIZERS: list[Quantizer] = [
     cw.ScalarQuantizer(),
     cw.ScalarQuantizer(1),
     cw.ScalarQuantizer(3, levels="lloyd-max"),
+    cw.VectorQuantizer(16, half_life=100.0),
     cw.EntropyConstrainedQuantizer(40, entropy=3.0),
     cw.EntropyConstrainedQuantizer(9, lmbda=0.4, seeding="random", max_iter=2, seed=3),
     cw.GainShapeQuantizer(30),
