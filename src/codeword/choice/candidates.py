@@ -17,6 +17,7 @@ from codeword.base import Quantizer
 from codeword.pipeline import Pipeline
 from codeword.quantizers.additive import AdditiveQuantizer
 from codeword.quantizers.binary import BinaryQuantizer
+from codeword.quantizers.lattice import LatticeQuantizer
 from codeword.quantizers.mixture import MixtureQuantizer
 from codeword.quantizers.product import ProductQuantizer
 from codeword.quantizers.residual import ResidualQuantizer
@@ -99,6 +100,11 @@ def _binary(d: int, size: int, seed: int) -> Quantizer | None:
     return Pipeline([Center(), Rotation(seed=seed)], BinaryQuantizer(bits)) if bits > 0 else None
 
 
+def _lattice(d: int, size: int, seed: int) -> Quantizer | None:
+    bits = min(4, size // -(-d // 8))
+    return Pipeline([Center(), Rotation(seed=seed)], LatticeQuantizer(bits)) if bits else None
+
+
 def _mixture(d: int, size: int, seed: int, *, stages: int = 1) -> Quantizer | None:
     """Cells of which the number takes a byte."""
     inner = _behind(KLT(seed=seed), _trellis(d, size - 1, stages=stages))
@@ -161,5 +167,6 @@ CANDIDATES = (
     Candidate("product", _product, (0, 1), _product_seconds),
     Candidate("rotation + trellis", _rotated_trellis, (4, 6), _trellis_seconds(1e7)),
     Candidate("rotation + binary", _binary, (6, 8), lambda n, r, d, size: (min(n, 1 << 14) + r) * d / 1e7),
+    Candidate("rotation + lattice", _lattice, (4, 4), lambda n, r, d, size: (min(n, 1 << 15) + r) * d / 1e8),
     Candidate("scalar", _scalar, (7, 8), lambda n, r, d, size: n * d / 1e7),
 )
