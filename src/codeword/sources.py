@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword import checks, runtime
-from codeword._native import crc32c
+from codeword._native import column_range, crc32c
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -171,7 +171,8 @@ class Rows:
                     block = block[w > 0]
             used += len(block)
             if len(block):
-                low, high = np.minimum(low, block.min(0)), np.maximum(high, block.max(0))
+                least, most = column_range(block) if block.dtype == np.float32 else (block.min(0), block.max(0))
+                low, high = np.minimum(low, least), np.maximum(high, most)
         if total is not None and n != total:
             rows = f"{n} rows" if n < total else f"more than {total} rows"
             raise ValueError(f"sample_weight: expected one weight a row, got {total} for {rows}")

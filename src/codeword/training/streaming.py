@@ -33,6 +33,7 @@ T = TypeVar("T")
 _FIXED = 16 << 20
 _A_THREAD = 2 << 20
 _LEAST_STEP = 1024
+_CUT_BYTES = 1 << 18
 _IN_MEMORY = 3
 # Up to this share of the rows is picked one by one; more than that is faster in a pass.
 _PICKED_SHARE = 8
@@ -57,9 +58,11 @@ class Task:
 
     shared: int | None = None
     """Tasks for which this is the same number choose the same rows of a block."""
+    columns: slice | None = None
+    """What it wants to see of a row; None for all."""
 
     def choose(self, X: NDArray[Any], weight: F32 | None, first: int) -> Selection:
-        """The rows that it wants of `X` (n, d), of which the first is row `first`."""
+        """The rows that it wants of `X` (n, its columns; all columns for tasks that choose alike), the first being row `first`."""
         return Selection(X, weight, first, first)
 
     def see(self, rows: Selection) -> None:
@@ -102,23 +105,45 @@ def run(rows: Rows, jobs: Sequence[Job[Any]], step: int, label: str) -> list[Any
 
 
 def _show(block: tuple[int, NDArray[Any], F32 | None], tasks: list[Task]) -> None:
-    """Show a block of rows to tasks; those that choose alike share what they chose."""
+    """Show a block of rows to tasks; those that choose alike choose once."""
     first, X, weight = block
-    chosen: dict[int, Selection] = {}
-    for task in tasks:
-        if task.shared is None:
-            task.see(task.choose(X, weight, first))
-            continue
-        if task.shared not in chosen:
-            chosen[task.shared] = task.choose(X, weight, first)
-        task.see(chosen[task.shared])
+    for shared in {task.shared for task in tasks}:
+        members = [task for task in tasks if task.shared == shared]
+        if shared is None:
+            for task, piece in zip(members, _cut(X, members), strict=True):
+                task.see(task.choose(piece, weight, first))
+        else:
+            chosen = members[0].choose(X, weight, first)
+            if len(chosen.X):
+                for task, piece in zip(members, _cut(chosen.X, members), strict=True):
+                    task.see(chosen._replace(X=piece))
+
+
+def _cut(X: NDArray[Any], tasks: list[Task]) -> list[NDArray[Any]]:
+    """The columns of rows `X` (n, d) that each task wants.
+
+    Several pieces are copied side by side, some rows at a time, so that a row is fetched from memory once: read one piece after the
+    other from long rows, a training of 384 columns in 48 pieces takes 18 % more CPU time.
+    """
+    columns = [slice(0, X.shape[1]) if task.columns is None else task.columns for task in tasks]
+    out = [X[:, c] for c in columns]
+    narrow = [i for i, c in enumerate(columns) if c.stop - c.start < X.shape[1]]
+    if len(narrow) > 1:
+        for i in narrow:
+            out[i] = np.empty(out[i].shape, X.dtype)
+        step = max(16, _CUT_BYTES // max(1, X.shape[1] * X.itemsize))
+        for start in range(0, len(X), step):
+            rows = X[start : start + step]
+            for i in narrow:
+                out[i][start : start + step] = rows[:, columns[i]]
+    return out
 
 
 class Pick(Task):
     """Rows by their numbers (rising), some columns of them."""
 
     def __init__(self, numbers: I64, columns: slice) -> None:
-        self._numbers, self._columns = numbers, columns
+        self._numbers, self._wanted, self.columns = numbers, columns, columns
         self._found: list[F32] = []
 
     @property
@@ -128,14 +153,14 @@ class Pick(Task):
 
     def picked(self, rows: Rows) -> bool:
         if rows.picks:
-            self._found = [rows.pick(self._numbers, self._columns)]
+            self._found = [rows.pick(self._numbers, self._wanted)]
         return rows.picks
 
     def see(self, rows: Selection) -> None:
         assert isinstance(rows.numbers, int)
         start, stop = np.searchsorted(self._numbers, (rows.numbers, rows.numbers + len(rows.X)))
         if stop > start:
-            self._found.append(np.ascontiguousarray(rows.X[self._numbers[start:stop] - rows.numbers, self._columns]))
+            self._found.append(np.ascontiguousarray(rows.X[self._numbers[start:stop] - rows.numbers]))
 
 
 class Columns(Task):
@@ -152,12 +177,12 @@ class Largest(Task):
     """The `count` largest squared distances from the median row, of rows of weight above 0; fewer where there are fewer."""
 
     def __init__(self, fence: seeding.Fence, columns: slice, count: int) -> None:
-        self._fence, self._columns, self._count = fence, columns, count
+        self._fence, self.columns, self._count = fence, columns, count
         self._held: list[F64] = []
         self._size, self._least = 0, -1.0
 
     def see(self, rows: Selection) -> None:
-        squares = self._fence.squares(rows.X[:, self._columns])
+        squares = self._fence.squares(rows.X)
         if rows.weight is not None:
             squares = squares[rows.weight > 0]
         squares = squares[squares > self._least]
@@ -212,7 +237,7 @@ class Chosen(Task):
     """Finds the rows of a part."""
 
     def __init__(self, part: Part) -> None:
-        self.part = part
+        self.part, self.columns = part, part.columns
         self._kept = 0
         if part.kept == part.n:
             self.shared = part.size  # the same rows for all pieces of the columns
@@ -223,7 +248,7 @@ class Chosen(Task):
         if part.kept < part.n:
             inside = np.ones(len(X), np.bool_) if weight is None else weight > 0
             if part.fence.trims:
-                inside &= part.fence.squares(X[:, part.columns]) <= part.fence.far
+                inside &= part.fence.squares(X) <= part.fence.far
             chosen = np.flatnonzero(inside)
         before = first if chosen is None else self._kept
         kept: int | I64 = before
@@ -236,19 +261,7 @@ class Chosen(Task):
             self._kept += len(chosen)
         if chosen is None:
             return Selection(X, weight, first, kept)
-        if self.shared is None:
-            X = X[:, part.columns]  # nobody needs the others
         return Selection(X[chosen], None if weight is None else weight[chosen], chosen + first, kept)
-
-    def see(self, rows: Selection) -> None:
-        if len(rows.X):
-            width = self.part.columns.stop - self.part.columns.start
-            X = rows.X[:, self.part.columns] if rows.X.shape[1] > width else rows.X
-            self.take(X, rows)
-
-    def take(self, X: F32, rows: Selection) -> None:
-        """Take rows of the part, `X` being the part's columns of them."""
-        raise NotImplementedError
 
 
 class Gathered(Chosen):
@@ -262,10 +275,10 @@ class Gathered(Chosen):
         """Of the rows, among those kept."""
         self._filled = 0
 
-    def take(self, X: F32, rows: Selection) -> None:
-        here = slice(self._filled, self._filled + len(X))
-        self.X[here] = X
-        self.numbers[here] = np.arange(rows.kept, rows.kept + len(X)) if isinstance(rows.kept, int) else rows.kept
+    def see(self, rows: Selection) -> None:
+        here = slice(self._filled, self._filled + len(rows.X))
+        self.X[here] = rows.X
+        self.numbers[here] = np.arange(rows.kept, rows.kept + len(rows.X)) if isinstance(rows.kept, int) else rows.kept
         if self.weight is not None:
             self.weight[here] = rows.weight
         self._filled = here.stop
@@ -304,8 +317,10 @@ class Surveyed(Chosen):
         super().__init__(part)
         self.survey: Survey | None = None
 
-    def take(self, X: F32, rows: Selection) -> None:
-        new = Survey.of(X, rows.weight, rows.kept if isinstance(rows.kept, int) else int(rows.kept[0]))
+    def see(self, rows: Selection) -> None:
+        if not len(rows.X):
+            return
+        new = Survey.of(rows.X, rows.weight, rows.kept if isinstance(rows.kept, int) else int(rows.kept[0]))
         self.survey = new if self.survey is None else self.survey.merged(new)
 
 
@@ -313,11 +328,12 @@ class Both(Task):
     """Two tasks in one pass."""
 
     def __init__(self, first: Task, second: Task) -> None:
-        self._tasks = first, second
+        self._tasks, self.columns = (first, second), first.columns
 
     def see(self, rows: Selection) -> None:
         assert isinstance(rows.numbers, int)
-        _show((rows.numbers, rows.X, rows.weight), list(self._tasks))
+        for task in self._tasks:
+            task.see(task.choose(rows.X, rows.weight, rows.numbers))
 
 
 class Assigned(Chosen):
@@ -327,8 +343,9 @@ class Assigned(Chosen):
         super().__init__(part)
         self._mapper = Mapper(plan, codebook)
 
-    def take(self, X: F32, rows: Selection) -> None:
-        self._mapper.add_rows(X, rows.weight, rows.numbers)
+    def see(self, rows: Selection) -> None:
+        if len(rows.X):
+            self._mapper.add_rows(rows.X, rows.weight, rows.numbers)
 
     @property
     def statistics(self) -> Statistics:
@@ -484,7 +501,8 @@ class Budget:
         fixed = overhead(rows) + model + tails
         # Rows of all pieces with their numbers, and labels, distances and keys of the piece that is being trained.
         held = 4 * d + 8 * m + 128
-        block = rows.bytes_a_row + 2 * d + 4 * max(widths) + 96  # a part of half the rows, for all pieces
+        # A part of half the rows, all pieces side by side, and what one of them needs.
+        block = rows.bytes_a_row + (6 * d if m > 1 else 2 * d) + 4 * max(widths) + 96
         seeds = min(n, settings.effort.seed_rows * k)
         least = fixed + seeds * held + min(n, _LEAST_STEP) * block
         check_cap(rows, least, f"{m} codebook{'s' if m > 1 else ''} of {k} codewords and ")
