@@ -46,8 +46,9 @@ def main() -> None:
     if options.child:
         child(*options.child)
         return
-    console, profile = Console(width=130), best_profile(options.threads)
+    console, profile = Console(width=150), best_profile(options.threads)
     for k in [4096] if options.quick else options.k:
+        training_set(k)  # grown here, so that no child's memory has that in it
         show(k, {who: one_run(who, k, options, profile) for who in RUNS if who == "hierarchical" or k <= LARGEST_EXACT}, console)
 
 

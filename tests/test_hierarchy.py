@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import codeword as cw
-from codeword.training import hierarchy, kmeans
+from codeword import _native
+from codeword.training import hierarchy, kmeans, nearest
 from codeword.training.lloyd import exactly
 
 rng = np.random.default_rng(11)
@@ -69,16 +70,26 @@ def test_there_are_as_many_different_codewords_as_different_rows_where_rows_are_
     assert k < 800 or vq.distortion(X).mse == 0
 
 
-def test_threads_do_not_change_a_hierarchical_codebook() -> None:
-    before = cw.runtime.threads()
-    try:
-        books = []
-        for threads in (1, 3):
-            cw.set_threads(threads)
-            books.append(cw.VectorQuantizer(K, assignment="hierarchical", max_iter=3).fit(ROWS).codebook)
-    finally:
-        cw.set_threads(before)
-    assert np.array_equal(*books)
+@pytest.fixture(scope="module")
+def plainest_codebook() -> np.ndarray:
+    before = cw.isa()
+    _native.set_isa(_native.available_isas()[0])
+    codebook = cw.VectorQuantizer(600, assignment="hierarchical", max_iter=3).fit(ROWS).codebook
+    _native.set_isa(before)
+    return codebook
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_threads_and_instruction_sets_do_not_change_a_hierarchical_codebook(
+    plainest_codebook: np.ndarray, isa: str, threads: int, keep_threads: None
+) -> None:
+    cw.set_threads(threads)
+    assert np.array_equal(cw.VectorQuantizer(600, assignment="hierarchical", max_iter=3).fit(ROWS).codebook, plainest_codebook)
+
+
+def test_row_blocks_do_not_change_a_hierarchical_codebook(plainest_codebook: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nearest, "_OPERATIONS_A_CALL", 1 << 20)
+    assert np.array_equal(cw.VectorQuantizer(600, assignment="hierarchical", max_iter=3).fit(ROWS).codebook, plainest_codebook)
 
 
 def test_rows_of_no_weight_do_not_count_in_hierarchical_training() -> None:

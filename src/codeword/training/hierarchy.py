@@ -15,6 +15,7 @@ Source: multi-probe inverted lists (Jégou, Douze & Schmid 2011) turned round: t
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -91,7 +92,7 @@ class Grouped:
         _, exact = _nearest(self._X[self._sample], codebook)
         least, weight = sums.total(exact, self._sample_weight), self._sample_weight
         share = len(exact) if weight is None else sums.total(weight.astype(np.float64))
-        reach = _REACH * (least / max(share, 1e-300)) ** 0.5
+        reach = _REACH * math.sqrt(least / max(share, 1e-300))
         for _ in range(_MOST_LOOKS):
             self.labels, squares = self._look(codebook, reach)
             excess = sums.total(squares[self._sample], weight) - least
@@ -130,7 +131,7 @@ def _nearest(X: F32, codebook: F32) -> tuple[I32, F64]:
 
 def cells_for(k: int) -> int:
     """Coarse cells for k codewords: about as many as a list is long, as most codewords are listed several times."""
-    return max(1, int(2 * k**0.5))
+    return math.isqrt(4 * k)
 
 
 def groups(X: F32, coarse: F32) -> Iterator[tuple[int, I64]]:
