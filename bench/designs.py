@@ -2,7 +2,7 @@
 
     python bench/designs.py [--data sift-kodak minilm-wordnet gauss ...] [--bits 6 8 10] [--quick] [--json FILE]
 
-One core, CPU time; a quarter of the rows is held out. Bits are those of a code, for entropy-constrained codebooks the mean length of
+CPU time of all threads, ours one; a quarter of the rows is held out. Bits are those of a code, for entropy-constrained codebooks the mean length of
 the real byte string of the held-out rows. At other bits than asked for, the distortion of k-means is read off its curve (logarithm of
 the distortion over bits, between the next sizes), so that *x k-means* always compares equal bits: below 1 is better.
 Peers: faiss.Kmeans (plain, spherical) and scikit-learn's BisectingKMeans, as installed.
@@ -12,13 +12,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CODEWORD_THREADS"):
-    os.environ[variable] = "1"
 
 import numpy as np
 from common import rows
@@ -131,6 +127,24 @@ def k_means_curve(train: F32, test: F32, sizes: list[int]) -> Callable[[float], 
     return lambda bits: float(np.exp(np.interp(bits, sizes, logs)))
 
 
+def measure(name: str, bits: int, train: F32, test: F32, curve: Callable[[float], float]) -> Iterator[dict[str, Any]]:
+    """Run, print and give the results of all designs on one data set at about `bits` bits."""
+    variance = float(test.var(0, dtype=np.float64).mean())
+    print(f"\n{name}: {len(train)} rows of {train.shape[1]}, {len(test)} held out, {bits} bits")
+    print(f"{'design':32} {'bits':>6} {'relative':>9} {'x k-means':>9} {'fit s':>7} {'rows/s':>10}")
+    contenders = [(n, lambda q=q: ours(q, train, test, bits)) for n, q in designs(bits)]  # type: ignore[misc]
+    for design, run in [*contenders, *peers(train, test, bits)]:
+        try:
+            r = run()
+        except ImportError as e:
+            print(f"{design:32} {e}")
+            continue
+        ratio = r.mse / curve(r.bits)
+        figures = f"{r.bits:6.2f} {r.mse / variance:9.4f} {ratio:9.3f} {r.fit_s:7.2f} {r.encode_rows_per_s:10.0f}"
+        print(f"{design:32} {figures}", flush=True)
+        yield {"data": name, "asked": bits, "design": design, **r._asdict(), "ratio": ratio}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=DATA, default=DATA)
@@ -138,28 +152,13 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a fifth of the rows or fewer")
     parser.add_argument("--json")
     arguments = parser.parse_args()
-    found = []
+    cw.set_threads(1)
+    found: list[dict[str, Any]] = []
     for name in arguments.data:
         train, test = load(name, arguments.quick)
-        variance = float(test.var(0, dtype=np.float64).mean())
-        sizes = sorted({b for bits in arguments.bits for b in range(bits - 2, bits + 2)})
-        curve = k_means_curve(train, test, sizes)
+        curve = k_means_curve(train, test, sorted({b for bits in arguments.bits for b in range(bits - 2, bits + 2)}))
         for bits in arguments.bits:
-            print(f"\n{name}: {len(train)} rows of {train.shape[1]}, {len(test)} held out, {bits} bits")
-            print(f"{'design':32} {'bits':>6} {'relative':>9} {'x k-means':>9} {'fit s':>7} {'rows/s':>10}")
-            contenders = [(n, lambda q=q: ours(q, train, test, bits)) for n, q in designs(bits)]  # type: ignore[misc]
-            for design, run in [*contenders, *peers(train, test, bits)]:
-                try:
-                    r = run()
-                except ImportError as e:
-                    print(f"{design:32} {e}")
-                    continue
-                ratio = r.mse / curve(r.bits)
-                print(
-                    f"{design:32} {r.bits:6.2f} {r.mse / variance:9.4f} {ratio:9.3f} {r.fit_s:7.2f} {r.encode_rows_per_s:10.0f}",
-                    flush=True,
-                )
-                found.append({"data": name, "asked": bits, "design": design, **r._asdict(), "ratio": ratio})
+            found += measure(name, bits, train, test, curve)
     if arguments.json:
         with open(arguments.json, "w") as file:
             json.dump(found, file, indent=1)
