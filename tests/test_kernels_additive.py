@@ -36,8 +36,9 @@ def check(x: np.ndarray, codebooks: np.ndarray, offset: np.ndarray, depth: int, 
     assert decoded.tobytes() == reference.additive_decode(indices, codebooks, offset).tobytes()
 
 
-@pytest.mark.parametrize("d", [1, 2, 3, 7, 8, 15, 16, 17, 33, 64])
-@pytest.mark.parametrize("k", [2, 16, 30, 64, 130])
+@pytest.mark.parametrize(
+    ("d", "k"), [(1, 16), (2, 30), (3, 64), (7, 16), (8, 130), (15, 2), (16, 32), (17, 64), (33, 16), (64, 17)]
+)
 def test_any_sizes_equal_twin(isa: str, d: int, k: int) -> None:
     check(rows(3, d), *model(4, k, d), depth=2, beam=3, passes=2)
 
@@ -47,7 +48,7 @@ def test_any_number_of_rows_equals_twin(isa: str, n: int) -> None:
     check(rows(n, 5), *model(3, 8, 5), depth=2, beam=2, passes=1)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None)
 @given(m=st.integers(1, 9), depth=st.integers(1, 8), beam=st.sampled_from([1, 2, 5, 17, 64]), passes=st.integers(1, 3))
 def test_any_search_equals_twin(isa: str, m: int, depth: int, beam: int, passes: int) -> None:
     check(rows(4, 6), *model(m, 8, 6), depth=min(depth, m - 1), beam=beam, passes=passes)
@@ -104,7 +105,7 @@ def test_no_pass_makes_a_row_worse(isa: str) -> None:
 
 def test_result_ignores_thread_count_and_company(keep_threads: None) -> None:
     codebooks, offset = model(5, 32, 9)
-    x = rows(203, 9)
+    x = rows(103, 9)
     native = coder(codebooks, offset, 3)
     alone = np.concatenate([native.encode(x[i : i + 1], 6, 2) for i in range(len(x))])
     for threads in (1, 2, 5):
