@@ -51,6 +51,12 @@ constexpr int64_t kFetchedDimensions = 192;
 // A filter that fails half of its first rows gets no more of them.
 constexpr int64_t kTrialRows = 2 * kBlockRows;
 
+// Whether a filter's candidates are worth screening.
+template <class Filter, class = void>
+constexpr bool leaves_many = false;
+template <class Filter>
+constexpr bool leaves_many<Filter, decltype(void(Filter::kScreened))> = true;
+
 // Sends the n rows listed in `pending` (rows 0 .. n - 1 when `all`) through a filter; leaves in `pending` those that it
 // did not label, and returns how many.
 template <int64_t kVectors, class Filter>
@@ -73,10 +79,13 @@ inline int64_t filter_rows(const AssignCodebook& book, const Filter& filter, con
     }
     block.run(x, size, {next, next_size, (book.d + 15) / 16});
     for (int64_t r = 0; r < size; ++r) {
-      const auto& found = block.candidates[r];
+      auto& found = block.candidates[r];
       if (found.overflowed()) {
         pending[left++] = row[r];
       } else {
+        if constexpr (leaves_many<Filter>) {
+          if (found.n > Filter::kScreened) found.n = screen(book, x[r], found.index, found.n);
+        }
         scratch.found[row[r]] = nearest_of(book, x[r], found.index, found.n);
       }
     }

@@ -1,12 +1,13 @@
 // From scores to labels: for each row the codewords whose score is within the slack of the minimum, and the exact form
 // to decide between them.
 
-constexpr int32_t kMostCandidates = 32;
+constexpr int32_t kMostCandidates = 256;
+constexpr int32_t kMostCompared = 32;  // exactly; a filter that leaves more has them screened first
 
 // A row with more candidates than this goes on to the next filter: comparing one exactly takes about as long as the
 // next filter takes for 32 codewords.
 inline int32_t most_candidates_before_next_filter(int64_t k) {
-  return static_cast<int32_t>(min_of(max_of(k / 32, int64_t(4)), int64_t(kMostCandidates)));
+  return static_cast<int32_t>(min_of(max_of(k / 32, int64_t(4)), int64_t(kMostCompared)));
 }
 
 // Bit l of the p-th kLanes bits: vector p's value l is at most the threshold; vectors are kStep apart.
@@ -133,6 +134,45 @@ inline int32_t nearest_of_several(const AssignCodebook& book, const float* x, co
   for (; j + 2 <= n; j += 2) nearest.take<2>(book, x, index + j);
   if (j < n) nearest.take<1>(book, x, index + j);
   return nearest.index;
+}
+
+// The float32 filter's scores (its terms in another order, which its bound allows) of kCount codewords, and the square
+// of the row's norm.
+template <int64_t kCount>
+CODEWORD_INLINE float screen_scores(const AssignCodebook& book, const float* x, const int32_t* indices, float* scores) {
+  F32 sums[kCount], squares = splat(0.0f);
+  CODEWORD_UNROLL
+  for (int64_t j = 0; j < kCount; ++j) sums[j] = splat(0.0f);
+  for (int64_t i = 0; i < book.d; i += kLanes) {
+    const F32 row = centred(book, x, i);
+    squares = muladd(row, row, squares);
+    CODEWORD_UNROLL
+    for (int64_t j = 0; j < kCount; ++j) {
+      sums[j] = muladd(row, centred(book, book.codewords + indices[j] * book.d, i), sums[j]);
+    }
+  }
+  for (int64_t j = 0; j < kCount; ++j) {
+    scores[j] = static_cast<const float*>(book.f32.offsets)[indices[j]] - 2 * lane_sum(sums[j]);
+  }
+  return lane_sum(squares);
+}
+
+// Keeps those of n candidates that the float32 filter would leave; returns how many. A comparison in float64 takes
+// twice as long as a score here.
+inline int32_t screen(const AssignCodebook& book, const float* x, int32_t* index, int32_t n) {
+  float scores[kMostCandidates], square = 0;
+  int32_t j = 0;
+  for (; j + 4 <= n; j += 4) square = screen_scores<4>(book, x, index + j, scores + j);
+  for (; j < n; ++j) square = screen_scores<1>(book, x, index + j, scores + j);
+  float least = scores[0];
+  for (j = 1; j < n; ++j) least = min_of(least, scores[j]);
+  const float limit = least + static_cast<float>(book.f32.base + book.f32.per_norm * sqrt_of(square));
+  int32_t kept = 0;
+  for (j = 0; j < n; ++j) {
+    index[kept] = index[j];
+    kept += scores[j] <= limit;
+  }
+  return kept;
 }
 
 CODEWORD_INLINE int32_t nearest_of(const AssignCodebook& book, const float* x, const int32_t* index, int64_t n) {

@@ -24,7 +24,7 @@ struct FilterF32 {
     return static_cast<float>(book.f32.base + book.f32.per_norm * norm);
   }
 
-  int32_t most_candidates() const { return kMostCandidates; }
+  int32_t most_candidates() const { return kMostCompared; }
 
   // How many panels fill `bytes` of a cache; at least one.
   int64_t panels_in(int64_t bytes) const {

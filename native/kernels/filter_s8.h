@@ -21,14 +21,16 @@ struct TileShapes {
   uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
 };
 
+alignas(64) constexpr TileShapes kTileShapes;
+
 // Tile registers are a thread's own and cost it time in every context switch, so they are held only while used.
 struct HeldTiles {
-  HeldTiles() {
-    alignas(64) const TileShapes shapes;
-    _tile_loadconfig(&shapes);
-  }
+  HeldTiles() { _tile_loadconfig(&kTileShapes); }
   ~HeldTiles() { _tile_release(); }
 };
+
+// g++'s intrinsics do not say what memory they read: whatever is to be read must have been stored before this.
+CODEWORD_INLINE void settle_memory() { __asm__ volatile("" ::: "memory"); }
 
 // sums (rows, kVectors * 16) = start + rows times a panel, for 16 rows, or for 32.
 template <int64_t kVectors, bool kTwo>
@@ -116,7 +118,13 @@ struct FilterS8 {
 #endif
   }
 
-  int32_t most_candidates() const { return most_candidates_before_next_filter(book.k); }
+  // Screening one takes about as long as the next filter takes for two codewords.
+  static constexpr int32_t kScreened = 8;
+  int32_t most_candidates() const {
+    // Longer codewords do not stay in the L2 cache, where the next filter keeps them for a block of rows.
+    const int64_t most = min_of(book.k / 4, (int64_t(1) << 18) / book.d);
+    return static_cast<int32_t>(min_of(max_of(most, int64_t(4)), int64_t(kMostCandidates)));
+  }
 
   int64_t panels_in(int64_t bytes) const {
     return max_of(int64_t(1), bytes / (4 * groups(book.d) * book.panel_vectors * kLanes));
@@ -143,6 +151,7 @@ struct FilterS8 {
     const int64_t size = groups(book.d);
     const int32_t* codewords = static_cast<const int32_t*>(book.s8.panels) + panel * size * kWidth;
     const int32_t* start = book.s8.corrections + panel * kWidth;
+    settle_memory();
     for (int64_t r = 0; r < n; r += 32) {
       const uint8_t* row = rows + r * stride;
       if (n - r > 16) {
