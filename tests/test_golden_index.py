@@ -14,13 +14,14 @@ import codeword as cw
 from codeword import testing
 
 GOLDEN = Path(__file__).parent / "golden" / "indexes"
-ROWS = testing.sample_rows(300)
+ROWS, MORE = testing.sample_rows(300), testing.sample_rows(1000)
 INDEXES = {
     "product-l2-estimated": lambda: cw.Index(cw.ProductQuantizer(4, bits=4), factors=True).fit(ROWS).add(ROWS),
     "scalar-ip-estimated-ids": lambda: (
         cw.Index(cw.ScalarQuantizer(4), "ip", factors=True).fit(ROWS).add(ROWS, np.arange(300) * 7 + 5)
     ),
     "scalar-cosine-estimated": lambda: cw.Index(cw.ScalarQuantizer(2), "cosine", factors=True).fit(ROWS).add(ROWS).remove([3, 299]),
+    "product-l2-calibrated": lambda: cw.Index(cw.ProductQuantizer(4, bits=4), factors=True).fit(MORE).calibrate(MORE).add(ROWS),
     "vector-l2-plain": lambda: cw.Index(cw.VectorQuantizer(20), factors=False).fit(ROWS).add(ROWS),
 }
 
@@ -36,7 +37,10 @@ def write_missing(request: pytest.FixtureRequest) -> None:
             index = make()
             index.save(folder / "index.cw")
             found = index.search(ROWS[:8], 5)
-            for part, array in {"queries": ROWS[:8], "ids": found.ids, "distances": found.distances}.items():
+            arrays = {"queries": ROWS[:8], "ids": found.ids, "distances": found.distances}
+            if found.bars is not None:
+                arrays["halves"] = found.bars.half
+            for part, array in arrays.items():
                 np.save(folder / f"{part}.npy", array)
 
 
@@ -47,3 +51,7 @@ def test_an_old_index_finds_what_it_did(name: str, isa: str) -> None:
     found = cw.open_index(folder / "index.cw", verify="open").search(queries, ids.shape[1])
     assert np.array_equal(found.ids, ids)
     assert found.distances.tobytes() == distances.tobytes()
+    halves = folder / "halves.npy"
+    assert (found.bars is not None) == halves.exists()
+    if found.bars is not None:
+        np.testing.assert_allclose(found.bars.half, np.load(halves), rtol=1e-6)

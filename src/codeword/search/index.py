@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from codeword import checks, keys
 from codeword.base import METRICS, U8, Quantizer
 from codeword.errors import NotFittedError
+from codeword.search import bars, flat
 from codeword.search import estimator as estimators
-from codeword.search import flat
+from codeword.search.bars import Calibration, ErrorBars
 from codeword.search.estimator import SIDE_BYTES, Estimator
 from codeword.search.rows import LARGEST_ID, Rows
 
@@ -40,11 +41,14 @@ class SearchResult:
     distances : ndarray (q, k) float32
         Smaller is closer: squared Euclidean distance ("l2"), negative inner product ("ip"), one minus cosine similarity ("cosine").
     metric : str
+    bars : ErrorBars or None
+        Where the exact distances lie, in 95 % of cases; there if the index is calibrated (`Index.calibrate`).
     """
 
     ids: I64
     distances: F32
     metric: str
+    bars: ErrorBars | None = None
 
     @property
     def scores(self) -> F32:
@@ -73,6 +77,8 @@ class Index:
     ----------
     estimator : Estimator or None
         What gives side data and distances; None where there are no side data, or it is not decided yet.
+    calibration : Calibration or None
+        What error bars are made from, once `calibrate` was called.
 
     Examples
     --------
@@ -97,6 +103,7 @@ class Index:
         self.metric = checks.choice(metric, "metric", METRICS)
         self.factors = factors
         self.estimator: Estimator | None = None
+        self.calibration: Calibration | None = None
         self._rows: Rows | None = None  # None until it is decided what a row holds
 
     def fit(self, X: Any) -> Index:
@@ -114,6 +121,39 @@ class Index:
             self.quantizer.fit(A)
         checks.check_shape(A, "X", self.quantizer.d, False)
         self._decide(A)
+        return self
+
+    def calibrate(self, X: Any) -> Index:
+        """Learn error bars from rows `X` (n, d), at least 1,000, like those of the index and like the queries to come.
+
+        1,024 of them are kept with the index, exactly: searches compare their estimated distances with the exact ones. Best are
+        rows that the quantizer was not fitted on. `search` then says where exact distances lie (`SearchResult.bars`).
+
+        Raises
+        ------
+        NotFittedError
+            If the quantizer is not fitted.
+        ValueError
+            For fewer rows.
+
+        Examples
+        --------
+        >>> import numpy as np, codeword as cw
+        >>> X = np.random.default_rng(0).normal(size=(3000, 16)).astype("f4")
+        >>> index = cw.Index(cw.ScalarQuantizer(2)).fit(X).add(X[:500]).calibrate(X[500:])
+        >>> found = index.search(X[:100], k=10)
+        >>> exact = ((X[:100, None] - X[found.ids]) ** 2).sum(2)
+        >>> bool(np.mean((found.bars.low <= exact) & (exact <= found.bars.high)) > 0.9)
+        True
+        """
+        self._check_fitted()
+        A = checks.rows(X, d=self.quantizer.d, wide=True)
+        if len(A) < bars.FEWEST_ROWS:
+            raise ValueError(f"X: expected at least {bars.FEWEST_ROWS} rows to calibrate on, got {len(A)}")
+        A = A[keys.sample(0, _STREAM + 1, len(A), _SAMPLE_ROWS // 2)]
+        codes, side = self._encode(A)
+        rows = checks.narrow(A, "X") if A.dtype == np.float64 else A
+        self.calibration = Calibration.fit(self.metric, rows, codes, side, self._score)
         return self
 
     def add(self, X: Any, ids: Any = None) -> Index:
@@ -204,7 +244,8 @@ class Index:
         if rows is None:
             return SearchResult(np.zeros((len(Q), 0), np.int64), np.zeros((len(Q), 0), np.float32), self.metric)
         ids, distances = flat.nearest(self._scores_of, len(rows.codes), Q, k, rows.ids)
-        return SearchResult(ids, distances, self.metric)
+        error_bars = None if self.calibration is None else self.calibration.bars(Q, distances, self._score)
+        return SearchResult(ids, distances, self.metric, error_bars)
 
     def __len__(self) -> int:
         return 0 if self._rows is None else self._rows.n
@@ -230,7 +271,7 @@ class Index:
     @property
     def model_bytes(self) -> int:
         """Bytes of what is stored once for all vectors."""
-        return self.quantizer.model_bytes + (0 if self.estimator is None else self.estimator.nbytes)
+        return self.quantizer.model_bytes + sum(part.nbytes for part in (self.estimator, self.calibration) if part is not None)
 
     def stats(self) -> dict[str, Any]:
         """What is in the index, as JSON: counts, metric, bytes."""
@@ -245,6 +286,7 @@ class Index:
             "rate": None if self.quantizer.d is None else 8 * self.code_size / self.quantizer.d,
             "model_bytes": self.model_bytes,
             "nbytes": 0 if self._rows is None else self._rows.nbytes,
+            "calibrated": self.calibration is not None,
             "memory_mapped": self._rows is not None and self._rows.memory_mapped,
         }
 
@@ -294,6 +336,12 @@ class Index:
             block = checks.rows(A[start:stop], d=self.quantizer.d, first=start)
             side[start:stop] = self.estimator.side(block, codes[start:stop])
         return codes, side
+
+    def _score(self, Q: NDArray[Any], codes: U8, side: U8) -> F32:
+        """Distances (q, n) from queries to rows with these codes and side data."""
+        if self.estimator is None:
+            return np.asarray(self.quantizer.scorer(Q, self.metric).scores(codes))
+        return self.estimator.scorer(Q).scores(codes, side)
 
     def _scores_of(self, Q: NDArray[Any]) -> flat.Scores:
         """Distances from a batch of queries to rows."""

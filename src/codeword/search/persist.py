@@ -1,7 +1,7 @@
 """Indexes in files: kind ``index`` of the container (`docs/format.md`).
 
-header {"config": of the quantizer, "index": {"metric", "factors", "n", "next_id", "estimated"}}
-arrays  codes (n, code_size), side (n, 2) if estimated, ids (n,) unless 0, 1, 2, ...; quantizer.*, estimator.*
+header {"config": of the quantizer, "index": {"metric", "factors", "n", "next_id", "estimated", "calibrated"}}
+arrays  codes (n, code_size), side (n, 2) if estimated, ids (n,) unless 0, 1, 2, ...; quantizer.*, estimator.*, bars.*
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from codeword import registry
 from codeword.base import METRICS, Quantizer
 from codeword.errors import FormatError, UnknownQuantizerError
 from codeword.io import Container, open_container, write
+from codeword.search.bars import Calibration
 from codeword.search.estimator import SIDE_BYTES, Estimator
 from codeword.search.rows import LARGEST_ID, Rows
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from codeword.search.index import Index
 
 KIND = "index"
-_QUANTIZER, _ESTIMATOR = "quantizer.", "estimator."
+_QUANTIZER, _ESTIMATOR, _BARS = "quantizer.", "estimator.", "bars."
 
 
 def save(index: Index, path: str | os.PathLike[str]) -> None:
@@ -45,6 +46,9 @@ def save(index: Index, path: str | os.PathLike[str]) -> None:
     if index.estimator is not None:
         arrays["side"] = rows.side
         arrays.update({_ESTIMATOR + name: a for name, a in index.estimator.state().items()})
+    if index.calibration is not None:
+        about["calibrated"] = True
+        arrays.update({_BARS + name: a for name, a in index.calibration.state().items()})
     write(path, KIND, {"config": index.quantizer.config(), "index": about}, arrays)
 
 
@@ -62,6 +66,10 @@ def open_file(path: str | os.PathLike[str], verify: str) -> Index:
         index = Index(quantizer, about["metric"], factors=about["factors"])
         if about["estimated"]:
             index.estimator = Estimator.from_state(quantizer, index.metric, _part(file, _ESTIMATOR))
+        if about.get("calibrated"):
+            side = SIDE_BYTES if about["estimated"] else 0
+            part = _part(file, _BARS)
+            index.calibration = Calibration.from_state(index.metric, quantizer.d or 0, quantizer.code_size, side, part)
         if about["decided"]:
             index._rows = _rows(file, about, quantizer.code_size)
     except UnknownQuantizerError as e:
@@ -80,6 +88,7 @@ def _about(file: Container) -> Mapping[str, Any]:
         raise FormatError(f"{file.path}: the header does not describe an index")
     sound = (
         about["metric"] in METRICS
+        and about.get("calibrated", False) in (True, False)
         and about.get("factors") in (True, False, "auto")
         and 0 <= about["n"] <= about["next_id"] <= LARGEST_ID + 1
         and (about["decided"] or not (about["n"] or about["estimated"]))
