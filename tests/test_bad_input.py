@@ -89,6 +89,9 @@ QUANTIZERS: dict[str, Callable[[], Any]] = {
     "EntropyConstrainedQuantizer": lambda: cw.EntropyConstrainedQuantizer(4, lmbda=0.1, max_iter=1),
     "GainShapeQuantizer": lambda: cw.GainShapeQuantizer(4, max_iter=1),
     "TreeQuantizer": lambda: cw.TreeQuantizer(3),
+    "ResidualQuantizer": lambda: cw.ResidualQuantizer(2, bits=2, rounds=0),
+    "AdditiveQuantizer": lambda: cw.AdditiveQuantizer(2, bits=2, rounds=1),
+    "Stages": lambda: cw.Stages([cw.VectorQuantizer(4), cw.ScalarQuantizer(1)]),
     "Pipeline": lambda: cw.Pipeline([cw.Rotation()], product()),
 }
 TRANSFORMS: dict[str, Callable[[], Any]] = {
