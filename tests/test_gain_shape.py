@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import codeword as cw
+from codeword import lanes
 from codeword.training import kmeans, spherical
 
 rng = np.random.default_rng(21)
@@ -100,3 +101,9 @@ def test_falling_gains_in_a_file_are_refused() -> None:
     state["gains"] = state["gains"][::-1].copy()
     with pytest.raises(cw.FormatError, match="gains"):
         cw.GainShapeQuantizer.from_config(q.config(), state)
+
+
+def test_directions_are_rows_over_their_lengths_at_any_scale(isa: str) -> None:
+    X = (rng.normal(size=(500, 7)) * 2.0 ** rng.integers(-140, 120, (500, 1))).astype(np.float32)
+    X[3] = 0
+    assert np.array_equal(spherical.directions(X), lanes.unit_rows(X).astype(np.float32))
