@@ -132,6 +132,9 @@ class TreeQuantizer(SingleCodebook):
     def _bits(self) -> int:
         return checks.integer(self.bits, "bits", 1, LARGEST_BITS)
 
+    def _widths(self) -> U8:
+        return np.array([self._bits()], np.uint8)
+
     def _fit(self, X: F32, weight: F32 | None) -> None:
         k, greedy = 1 << self._bits(), checks.choice(self.growth, "growth", GROWTHS) == "greedy"
         passes, seed = checks.integer(self.max_iter, "max_iter", 1, 1000), checks.integer(self.seed, "seed", 0, 2**63 - 1)

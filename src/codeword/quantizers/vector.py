@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword import checks, codes, registry
-from codeword.base import F32, U8, Quantizer, State, array
+from codeword.base import F32, U8, State, array
+from codeword.quantizers.single import SingleCodebook
 from codeword.sources import Rows
 from codeword.training import kmeans, online
 from codeword.training.nearest import nearest, pack
@@ -26,7 +27,7 @@ LARGEST_K = 1 << 30
 
 
 @registry.register("vector")
-class VectorQuantizer(Quantizer):
+class VectorQuantizer(SingleCodebook):
     """A codebook of k codewords; a row's code is the number of the nearest one, ties to the lowest.
 
     Parameters
@@ -85,7 +86,6 @@ class VectorQuantizer(Quantizer):
     0.4
     """
 
-    codebook: F32
     counts: NDArray[np.float64]
     _gathered: tuple[F32, F32] | None = None
     _start: F32 | None = None
@@ -200,20 +200,6 @@ class VectorQuantizer(Quantizer):
         self._gathered = (A, weight) if len(A) < 4 * k else None
         return self
 
-    def indices(self, codes_: Any) -> NDArray[np.uint32]:
-        """Codeword numbers (n, 1) of packed codes (n, code_size)."""
-        self._check_fitted()
-        return codes.unpack(checks.codes(codes_, self.code_size), self._bits())
-
-    @property
-    def code_size(self) -> int:
-        return max(1, codes.size(self._bits()))
-
-    @property
-    def model_bytes(self) -> int:
-        self._check_fitted()
-        return self.codebook.nbytes
-
     def _settings(self) -> kmeans.Settings:
         return kmeans.Settings.checked(
             self.k,
@@ -228,7 +214,7 @@ class VectorQuantizer(Quantizer):
             balance=self.balance,
         )
 
-    def _bits(self) -> NDArray[np.uint8]:
+    def _widths(self) -> U8:
         k = checks.integer(self.k, "k", 1, LARGEST_K)
         return np.array([max(1, (k - 1).bit_length())], np.uint8)
 
@@ -254,25 +240,12 @@ class VectorQuantizer(Quantizer):
         self._set(self.training_.codebook, self.training_.counts)
 
     def _set(self, codebook: F32, counts: NDArray[np.float64]) -> None:
-        self.codebook, self.counts, self.d = codebook, counts, codebook.shape[1]
-        self._packed = pack([codebook])
-        self._tables: Any = None  # made by the first scorer
+        self._set_codebook(codebook)
+        self.counts, self._packed = counts, pack([codebook])
 
     def _encode(self, X: F32) -> U8:
         labels, _ = nearest(X, self._packed, 2 * self.codebook.size)
-        return codes.pack(labels, self._bits())
-
-    def _decode(self, codes_: U8) -> F32:
-        indices = codes.unpack(codes_, self._bits())
-        codes.check_below(indices, len(self.codebook))
-        return self.codebook[indices[:, 0]]
-
-    def _scorer(self, queries: F32, metric: str) -> Any:
-        from codeword.scorers import TableScorer, prepare
-
-        if self._tables is None:
-            self._tables = prepare([self.codebook], self._bits())
-        return TableScorer(queries, self._tables, self._bits(), metric)
+        return codes.pack(labels, self._widths())
 
     def _state(self) -> State:
         return {"codebook": self.codebook, "counts": self.counts}
