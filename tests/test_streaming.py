@@ -33,6 +33,9 @@ MAKERS: dict[str, Callable[[], Any]] = {
     "centred": lambda: cw.Pipeline([cw.Center()], cw.VectorQuantizer(30)),
     "principal axes": lambda: cw.Pipeline([cw.KLT(5)], cw.ProductQuantizer(2, bits=4)),
     "rotated units": lambda: cw.Pipeline([cw.Normalize(), cw.Rotation()], cw.ProductQuantizer(2, bits=4)),
+    "trellis": lambda: cw.Pipeline([cw.KLT()], cw.TrellisQuantizer(2.0, allocation="waterfill")),
+    "binary": lambda: cw.BinaryQuantizer(2),
+    "lattice": cw.LatticeQuantizer,
     "scalar": lambda: cw.ScalarQuantizer(4),
 }
 

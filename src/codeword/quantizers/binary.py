@@ -22,8 +22,10 @@ from codeword import _native, checks, codes, keys, registry
 from codeword.base import F32, U8, Quantizer, State, array
 from codeword.errors import FormatError
 from codeword.scorers import AffineScorer, TableScorer, inverse_roots, squared_norms
+from codeword.sources import Rows
 from codeword.training.levels import thresholds
 from codeword.training.side_levels import log_levels
+from codeword.training.streaming import Job, check_cap, overhead, plain_step, sample_job
 
 F64 = NDArray[np.float64]
 SIDE_BYTES = 2
@@ -83,9 +85,15 @@ class BinaryQuantizer(Quantizer):
         return (checks.integer(self.bits, "bits", 1, 8) * d + 7) // 8
 
     def _fit(self, X: F32, weight: F32 | None) -> None:
-        self._direction_size(X.shape[1])
         used = X if weight is None else X[weight > 0]
-        rows = np.ascontiguousarray(used[keys.sample(0, _STREAM, len(used), _TRAINING_ROWS)])
+        self._learned([np.ascontiguousarray(used[keys.sample(0, _STREAM, len(used), _TRAINING_ROWS)])])
+
+    def _jobs(self, rows: Rows) -> tuple[list[Job[Any]], int]:
+        check_cap(rows, overhead(rows) + _TRAINING_ROWS * 24 * rows.d, "a sample of ")
+        return [sample_job(rows, 0, _STREAM, _TRAINING_ROWS)], plain_step(rows)
+
+    def _learned(self, results: list[Any]) -> None:
+        (rows,) = results
         lengths, gains = self._directions(rows)[1].T
         self._set(np.stack([log_levels(lengths), log_levels(gains)]))
 

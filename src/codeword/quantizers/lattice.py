@@ -19,6 +19,9 @@ from codeword.base import F32, U8, Quantizer, State, array
 from codeword.errors import FormatError
 from codeword.lanes import lane_dot
 from codeword.scorers import inverse_roots, squared_norms
+from codeword.sources import Rows
+from codeword.training.moments import ColumnMoments
+from codeword.training.streaming import Job, check_cap, grid, moments_job, overhead, plain_step, sample_job
 
 F64 = NDArray[np.float64]
 _STREAM = 0x4C617474
@@ -68,13 +71,19 @@ class LatticeQuantizer(Quantizer):
         return checks.integer(self.bits, "bits", 1, 4)
 
     def _fit(self, X: F32, weight: F32 | None) -> None:
-        from codeword.training.moments import ColumnMoments
-
-        bits, moments = self._bits(), ColumnMoments.of(X, weight)
-        scale = np.sqrt(_block_means(moments.variance)) / lattice.UNIT * lattice.BEST_SCALE[bits]
-        made = lattice.tables(bits)
         used = X if weight is None else X[weight > 0]
         rows = np.ascontiguousarray(used[keys.sample(0, _STREAM, len(used), _TRIAL_ROWS)])
+        self._learned([ColumnMoments.of(X, weight), rows])
+
+    def _jobs(self, rows: Rows) -> tuple[list[Job[Any]], int]:
+        check_cap(rows, overhead(rows) + _TRIAL_ROWS * 24 * rows.d, "a sample of ")
+        return [moments_job(ColumnMoments(grid(rows))), sample_job(rows, 0, _STREAM, _TRIAL_ROWS)], plain_step(rows)
+
+    def _learned(self, results: list[Any]) -> None:
+        moments, rows = results
+        bits = self._bits()
+        scale = np.sqrt(_block_means(moments.variance)) / lattice.UNIT * lattice.BEST_SCALE[bits]
+        made = lattice.tables(bits)
         errors = [_distortion(made.coder(moments.mean, scale * trial), rows) for trial in _TRIALS]
         self._set(made, moments.mean, scale * float(_TRIALS[int(np.argmin(errors))]))
 

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from codeword import _native, checks, registry, trellis, waterfill
 from codeword.base import F32, U8, Quantizer, State, array
 from codeword.errors import FormatError
+from codeword.sources import Rows
+from codeword.training.moments import ColumnMoments
+from codeword.training.streaming import Job, grid, moments_job, plain_step
 from codeword.trellis_scorer import ScanForm, TrellisScorer
 
 ALLOCATIONS = ("uniform", "waterfill")
@@ -100,11 +103,15 @@ class TrellisQuantizer(Quantizer):
         return sum(layout.code_size for layout in self._layouts)
 
     def _fit(self, X: F32, weight: F32 | None) -> None:
-        from codeword.training.moments import ColumnMoments
+        self._learned([ColumnMoments.of(X, weight)])
 
+    def _jobs(self, rows: Rows) -> tuple[list[Job[Any]], int]:
+        return [moments_job(ColumnMoments(grid(rows)))], plain_step(rows)
+
+    def _learned(self, results: list[Any]) -> None:
+        (moments,) = results
         effort = checks.choice(self.effort, "effort", EFFORTS)
         stages = checks.integer(self.stages, "stages", 1, MAX_STAGES)
-        moments = ColumnMoments.of(X, weight)
         self._mean, scale = moments.mean, np.sqrt(moments.variance)
         self.caps_ = []
         layouts, tables, scales = [], [], []
@@ -113,7 +120,7 @@ class TrellisQuantizer(Quantizer):
             layouts.append(layout)
             tables.append(table)
             scales.append(scale)
-            left = np.ones(X.shape[1])
+            left = np.ones(len(scale))
             left[layout.columns] = table.distortions[layout.tables]
             scale = scale * np.sqrt(left)
         self._set(layouts, tables, scales)

@@ -220,17 +220,19 @@ class Part:
     kept: int
     size: int
     """Rows of the part."""
+    stream: int = kmeans.PART_STREAM
+    """Of the keys."""
 
     @cached_property
     def largest_key(self) -> np.uint64:
         """Of the rows of the part."""
-        return keys.threshold(self.seed, kmeans.PART_STREAM, self.kept, self.size)
+        return keys.threshold(self.seed, self.stream, self.kept, self.size)
 
     def holds(self, numbers: I64) -> NDArray[np.bool_]:
         """Whether the part holds the kept rows of these numbers."""
         if self.size >= self.kept:
             return np.ones(len(numbers), np.bool_)
-        return keys.bits64(self.seed, kmeans.PART_STREAM, numbers) <= self.largest_key
+        return keys.bits64(self.seed, self.stream, numbers) <= self.largest_key
 
 
 class Chosen(Task):
@@ -287,7 +289,7 @@ class Gathered(Chosen):
         part = self.part
         if not rows.picks or part.kept < part.n or part.size > part.n // _PICKED_SHARE:
             return False
-        self.numbers = _sampled(part.seed, part.n, part.size)
+        self.numbers = _sampled(part.seed, part.stream, part.n, part.size)
         for start in range(0, part.size, _PICKED_AT_ONCE):
             here = slice(start, start + _PICKED_AT_ONCE)
             self.X[here] = rows.pick(self.numbers[here], part.columns)
@@ -305,9 +307,9 @@ class Gathered(Chosen):
 
 
 @lru_cache(maxsize=1)
-def _sampled(seed: int, n: int, size: int) -> I64:
+def _sampled(seed: int, stream: int, n: int, size: int) -> I64:
     """The numbers of a part of all rows: pieces of rows ask for the same ones after each other, and share them."""
-    return keys.sample(seed, kmeans.PART_STREAM, n, size)
+    return keys.sample(seed, stream, n, size)
 
 
 class Surveyed(Chosen):
@@ -357,6 +359,15 @@ def moments_job(moments: ColumnMoments) -> Job[ColumnMoments]:
     """Adds all rows to moments, and returns them."""
     yield Columns(moments)
     return moments
+
+
+def sample_job(rows: Rows, seed: int, stream: int, size: int) -> Job[F32]:
+    """The rows of weight above 0 that ``keys.sample(seed, stream, ..., size)`` draws among those."""
+    used = rows.measured.used
+    everywhere = seeding.Fence(np.zeros(rows.d, np.float32), np.inf)
+    sample = Gathered(Part(slice(0, rows.d), everywhere, seed, rows.n, used, min(size, used), stream), False)
+    yield sample
+    return sample.X
 
 
 def variance_job(rows: Rows) -> Job[F64]:
