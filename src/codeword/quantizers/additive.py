@@ -16,7 +16,13 @@ from codeword.training import additive
 
 @registry.register("additive")
 class AdditiveQuantizer(SumQuantizer):
-    """m codebooks of 2**bits codewords of full width, learned together: the lowest distortion at equal bytes, the slowest codes.
+    """m codebooks of 2**bits codewords of full width, learned together: less distortion than other short codes, slower to find.
+
+    On SIFT vectors (20,000 to learn from) 8 and 16 bytes leave .137 and .059 of the variance of fresh ones; product codes leave
+    .196 and .087, residual codes .180 and .097 (`bench/residual.py`). Where the residual start is the better one, as for
+    embeddings of sentences, it gains the passes' 1 or 2 %.
+
+    A start in pieces needs columns that belong together: a `KLT` in front of it takes that away.
 
     Parameters
     ----------
