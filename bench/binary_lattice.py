@@ -95,7 +95,7 @@ def contenders(d: int) -> list[Scanned]:
     return made
 
 
-def real_rows(data: str, count: int | None) -> None:
+def real_rows(data: str, count: int | None, only: list[str]) -> None:
     X, queries = common.rows(data, False), common.rows(data, False, "queries")[:QUERIES]
     X = X[np.random.default_rng(0).permutation(len(X))[:count]]
     A, B = X[: len(X) // 2], np.ascontiguousarray(X[len(X) // 2 :])
@@ -103,6 +103,8 @@ def real_rows(data: str, count: int | None) -> None:
     values = np.linalg.eigvalsh(np.cov(B.T.astype(np.float64)))
     ready = []
     for one in contenders(X.shape[1]):
+        if only and not any(word in one.name for word in only):
+            continue
         try:
             one.prepare(A, B)
             ready.append(one)
@@ -142,6 +144,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", nargs="+", help="gaussian, or data sets")
     parser.add_argument("--rows", type=int, help="of all that there are, drawn at random")
+    parser.add_argument("--only", nargs="*", default=[], metavar="WORD", help="contenders whose names hold one of these")
     options = parser.parse_args()
     if "faiss" not in sys.modules:
         try:
@@ -154,7 +157,7 @@ def main() -> None:
         if data == "gaussian":
             gaussian_rows(options.rows)
         else:
-            real_rows(data, options.rows)
+            real_rows(data, options.rows, options.only)
 
 
 if __name__ == "__main__":
