@@ -49,8 +49,13 @@ def test_more_passes_lower_the_distortion() -> None:
 
 def test_rounds_lower_the_distortion_of_training_rows() -> None:
     history = cw.AdditiveQuantizer(6, bits=5, rounds=5).fit(X).training_.history
-    assert len(history) == 5
+    assert 3 <= len(history) <= 5
     assert all(after < before for before, after in pairwise(history)), history
+
+
+def test_rounds_end_where_they_gain_nothing() -> None:
+    noise = np.random.default_rng(0).normal(size=(500, 4)).astype(np.float32)
+    assert len(cw.AdditiveQuantizer(1, bits=3, rounds=400).fit(noise).training_.history) < 100
 
 
 def test_no_codeword_of_a_late_stage_is_left_out() -> None:

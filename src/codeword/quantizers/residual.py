@@ -124,7 +124,7 @@ class ResidualQuantizer(SumQuantizer):
     beam : int
         Paths kept while encoding, 1 to 64: time is proportional to it, the distortion falls slowly.
     rounds : int
-        How often all codebooks are improved together, with new codes each time.
+        How often, at most, all codebooks are improved together, with new codes each time.
     seed : int
         Same seed, same data: same codebooks, for any threads, blocks and instruction set.
 

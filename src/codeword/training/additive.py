@@ -39,6 +39,7 @@ _STAGE_BEAM = 4
 # All stages so far are searched again after every fourth; after each one, it takes twice the time and gains nothing.
 _REVISIT = 4
 _SWEEPS = 2
+_TOLERANCE = 0.002
 _TRIAL_STREAM, _TRIAL_ROWS, _TRIAL_ROUNDS = 212, 32, 2
 
 
@@ -209,7 +210,7 @@ def update(rows: Rows, codebooks: F32, indices: U32, depth: int) -> F32:
 
 
 def improve(rows: Rows, codebooks: F32, search: Search, rounds: int, label: str) -> Training:
-    """Codes and codebooks in turn, `rounds` times."""
+    """Codes and codebooks in turn, at most `rounds` times: until a round gains less than a share of `_TOLERANCE`."""
     result = Training(codebooks, rows.mean)
     indices: U32 | None = None
     with runtime.Progress(label, max(1, rounds), "rounds") as progress:
@@ -218,6 +219,8 @@ def improve(rows: Rows, codebooks: F32, search: Search, rounds: int, label: str)
             encoder = coder(result.codebooks, rows.mean, search.depth)
             indices = encoder.encode(rows.X, search.beam, passes, indices)
             result.history.append(rows.distortion(rows.X - encoder.decode(indices)))
+            if len(result.history) > 1 and result.history[-2] - result.history[-1] < _TOLERANCE * result.history[-2]:
+                break
             result.codebooks = update(rows, result.codebooks, indices, search.depth)
             progress.advance(1)
     return result
