@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from codeword.choice.frontier import Frontier
     from codeword.metrics import Distortion
     from codeword.sources import Rows
-    from codeword.training.streaming import Job
+    from codeword.training.passes import Job
 
 F32 = NDArray[np.float32]
 U8 = NDArray[np.uint8]
@@ -220,7 +220,7 @@ class Transform(Component):
         raise NotImplementedError
 
     def _jobs(self, rows: Rows) -> list[Job[Any]] | None:
-        """What learns from rows that are read in passes (see `codeword.training.streaming`); None where it needs all in memory."""
+        """What learns from rows that are read in passes (see `codeword.training.passes`); None where it needs all in memory."""
         return None
 
     def _learned(self, rows: Rows, results: list[Any]) -> None:
@@ -229,14 +229,14 @@ class Transform(Component):
 
     def _fit_rows(self, rows: Rows) -> None:
         """Learn from rows under a cap of memory."""
-        from codeword.training import streaming
+        from codeword.training import passes
 
         label = f"{type(self).__name__}.fit"
         jobs = self._jobs(rows)
         if jobs is None:
-            self._fit(*streaming.all_rows(rows, label))
+            self._fit(*passes.all_rows(rows, label))
         else:
-            self._learned(rows, streaming.run(rows, jobs, streaming.plain_step(rows), label))
+            self._learned(rows, passes.run(rows, jobs, passes.plain_step(rows), label))
         self.d = rows.d
 
     def _forward(self, X: NDArray[Any]) -> F32:
@@ -415,7 +415,7 @@ class Quantizer(Component):
         raise NotImplementedError
 
     def _jobs(self, rows: Rows) -> tuple[list[Job[Any]], int] | None:
-        """What learns from rows that are read in passes (see `codeword.training.streaming`), and the rows of a block.
+        """What learns from rows that are read in passes (see `codeword.training.passes`), and the rows of a block.
 
         None for a method that needs all rows in memory.
         """
@@ -427,18 +427,18 @@ class Quantizer(Component):
 
     def _fit_rows(self, rows: Rows) -> None:
         """Learn from rows under a cap of memory."""
-        from codeword.training import streaming
+        from codeword.training import passes
 
         label = f"{type(self).__name__}.fit"
         rows = rows.narrowed()
         work = self._jobs(rows)
         if work is None:
-            A, weight = streaming.all_rows(rows, label)
+            A, weight = passes.all_rows(rows, label)
             variance = column_statistics(A, weight)[1]
             self._fit(A, weight)
         else:
             jobs, step = work
-            *results, variance = streaming.run(rows, [*jobs, streaming.variance_job(rows)], step, label)
+            *results, variance = passes.run(rows, [*jobs, passes.variance_job(rows)], step, label)
             self._learned(results)
         self._spread, self._variance, self.d = rows.spread, variance, rows.d
 

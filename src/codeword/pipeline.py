@@ -16,7 +16,7 @@ from codeword.base import F32, METRICS, U8, Quantizer, State, Transform, array, 
 from codeword.errors import FormatError
 from codeword.lanes import lane_dot
 from codeword.sources import Rows
-from codeword.training import streaming
+from codeword.training import passes
 
 
 @registry.register("pipeline")
@@ -67,7 +67,7 @@ class Pipeline(Quantizer):
         return self
 
     def _fit_rows(self, rows: Rows) -> None:
-        (variance,) = streaming.run(rows, [streaming.variance_job(rows)], streaming.plain_step(rows), "Pipeline.fit")
+        (variance,) = passes.run(rows, [passes.variance_job(rows)], passes.plain_step(rows), "Pipeline.fit")
         moved = rows
         for transform in self.transforms:
             transform._fit_rows(moved)

@@ -24,8 +24,8 @@ from codeword.errors import FormatError
 from codeword.scorers import AffineScorer, TableScorer, inverse_roots, squared_norms
 from codeword.sources import Rows
 from codeword.training.levels import thresholds
+from codeword.training.passes import Job, check_cap, overhead, plain_step, sample_job
 from codeword.training.side_levels import log_levels
-from codeword.training.streaming import Job, check_cap, overhead, plain_step, sample_job
 
 F64 = NDArray[np.float64]
 SIDE_BYTES = 2

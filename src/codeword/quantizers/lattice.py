@@ -21,7 +21,7 @@ from codeword.lanes import lane_dot
 from codeword.scorers import inverse_roots, squared_norms
 from codeword.sources import Rows
 from codeword.training.moments import ColumnMoments
-from codeword.training.streaming import Job, check_cap, grid, moments_job, overhead, plain_step, sample_job
+from codeword.training.passes import Job, check_cap, grid, moments_job, overhead, plain_step, sample_job
 
 F64 = NDArray[np.float64]
 _STREAM = 0x4C617474

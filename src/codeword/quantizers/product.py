@@ -17,7 +17,7 @@ from codeword.base import F32, U8, Quantizer, State, array
 from codeword.sources import Rows
 from codeword.training import kmeans, pieces
 from codeword.training.nearest import nearest, pack
-from codeword.training.streaming import Job
+from codeword.training.passes import Job
 
 if TYPE_CHECKING:
     from codeword.training_report import TrainingReport

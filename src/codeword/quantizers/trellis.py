@@ -22,7 +22,7 @@ from codeword.base import F32, U8, Quantizer, State, array
 from codeword.errors import FormatError
 from codeword.sources import Rows
 from codeword.training.moments import ColumnMoments
-from codeword.training.streaming import Job, grid, moments_job, plain_step
+from codeword.training.passes import Job, grid, moments_job, plain_step
 from codeword.trellis_scorer import ScanForm, TrellisScorer
 
 ALLOCATIONS = ("uniform", "waterfill")

@@ -18,7 +18,8 @@ from codeword.quantizers.single import SingleCodebook
 from codeword.sources import Rows
 from codeword.training import kmeans, online
 from codeword.training.nearest import nearest, pack
-from codeword.training.streaming import Budget, Job, kmeans_job
+from codeword.training.passes import Job
+from codeword.training.streaming import Budget, kmeans_job
 
 if TYPE_CHECKING:
     from codeword.training_report import TrainingReport

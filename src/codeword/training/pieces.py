@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from codeword import checks, runtime
 from codeword.sources import Rows
-from codeword.training import kmeans, streaming
+from codeword.training import kmeans, passes, streaming
 
 F32 = NDArray[np.float32]
 Pieces = list[tuple[int, int]]
@@ -51,7 +51,7 @@ def train(
 
 def jobs(
     rows: Rows, pieces: Pieces, settings: kmeans.Settings, start: list[F32] | None = None
-) -> tuple[list[streaming.Job[Any]], int]:
+) -> tuple[list[passes.Job[Any]], int]:
     """The same for rows that are read in passes: a job for each piece, and the rows of a block."""
     budget = streaming.Budget.of(rows, settings, [high - low for low, high in pieces])
     settings = adjusted(settings, pieces)

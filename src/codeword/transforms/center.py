@@ -16,7 +16,7 @@ from codeword import checks, registry
 from codeword.base import F32, State, Transform, array
 from codeword.sources import Rows
 from codeword.training.moments import ColumnMoments, Grid
-from codeword.training.streaming import Job, grid, moments_job
+from codeword.training.passes import Job, grid, moments_job
 
 F64 = NDArray[np.float64]
 

@@ -17,7 +17,7 @@ from codeword import checks, keys, registry, runtime
 from codeword.base import F32, State, Transform, array
 from codeword.sources import Rows
 from codeword.training.moments import Grid, Moments, merge
-from codeword.training.streaming import Job, Selection, Task, check_cap, grid
+from codeword.training.passes import Job, Selection, Task, check_cap, grid
 from codeword.transforms import shrinkage as shrinking
 from codeword.transforms.center import check_reach
 from codeword.transforms.linear import ExactProduct, block_rows

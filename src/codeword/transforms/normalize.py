@@ -16,7 +16,7 @@ from codeword import checks, registry
 from codeword.base import F32, Transform
 from codeword.lanes import unit_rows
 from codeword.sources import Rows
-from codeword.training.streaming import Job
+from codeword.training.passes import Job
 
 F64 = NDArray[np.float64]
 _BLOCK_ELEMENTS = 1 << 18

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from codeword import _native, checks, keys, registry
 from codeword.base import F32, Transform
 from codeword.sources import Rows
-from codeword.training.streaming import Job
+from codeword.training.passes import Job
 
 _STREAM = 0x726F7461746500  # "rotate": one stream of keys for each round, up to 255
 _BLOCK_ELEMENTS = 1 << 16
