@@ -30,6 +30,9 @@ class Stages(Quantizer):
     learns from residuals of rows that were held out: the earlier stages are trained on either half for the other one, and on all
     rows in the end.
 
+    On sentence embeddings (384 numbers, 20,000 to learn from) at 48 bytes, 24 residual stages and a trellis for the rest, both behind a
+    `KLT`, leave .137 of the variance of fresh rows; the trellis alone leaves .146, 48 stages alone .152 (`bench/residual.py`).
+
     Parameters
     ----------
     quantizers : sequence of Quantizer
