@@ -125,3 +125,13 @@ def test_the_first_pass_uses_each_blocks_scale() -> None:
     scorer = q.scorer(query, "ip")
     assert isinstance(scorer, TrellisScorer) and scorer.rough is not None
     assert np.abs(scorer.rough(codes) - scorer.scores(codes)).max() < 0.5
+
+
+@pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
+def test_a_search_in_two_passes_gives_the_nearest_first(metric: str) -> None:
+    many = np.random.default_rng(3).normal(size=(2000, 32)).astype(np.float32)
+    tq = cw.TrellisQuantizer(2.0, effort="fast").fit(many)
+    ids, found = flat.scan(tq, tq.encode(many), many[:20], 10, metric)
+    assert (np.diff(found, axis=1) >= 0).all()
+    if metric == "l2":
+        assert ids[:, 0].tolist() == list(range(20))

@@ -131,7 +131,8 @@ def _pick(refine: Callable[[I64], Any], rows: I64, ids: I64 | None, distances: F
         return  # distances beyond float32: `nearest` says so
     again = np.ascontiguousarray(refine(rows), np.float32)
     known = rows if ids is None else ids[rows]
-    order = np.lexsort((known, again), axis=1)[:, : names.shape[1]]
+    # Farthest first: a heap, as the lists are before they are sorted.
+    order = np.lexsort((known, again), axis=1)[:, names.shape[1] - 1 :: -1]
     names[:] = np.take_along_axis(known, order, axis=1)
     distances[:] = np.take_along_axis(again, order, axis=1)
 
