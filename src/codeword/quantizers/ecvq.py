@@ -35,7 +35,7 @@ class EntropyConstrainedQuantizer(SingleCodebook):
     Parameters
     ----------
     k : int
-        Codewords to start with, 1 to 2**20; those that no row takes are dropped. Two to four times ``2**entropy`` is plenty, where
+        Codewords to start with, 1 to 2**20; those of hardly any row are dropped. Two to four times ``2**entropy`` is plenty, where
         there are a hundred or so training rows a codeword.
     entropy : float, optional
         Bits a vector after coding, at most log2(k), of the training rows. Give this or `lmbda`.

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codeword import keys, runtime
-from codeword.powers import log2
+from codeword.powers import exp2, log2
 from codeword.training import kmeans
 from codeword.training.nearest import nearest, pack
 from codeword.training.statistics import Plan, Survey
@@ -32,6 +32,7 @@ _PART_ROWS = 64
 _PART_STREAM = 401
 _CLOSE = 0.003
 _TRIES = 8
+_FEWEST_ROWS = 8
 _FIRST_FACTOR = 1.1
 
 
@@ -124,11 +125,16 @@ class _Run:
 
     def advance(self, lmbda: float | None, target: float | None) -> None:
         """Assign for `lmbda`, or for `target` bits a vector, and move the codewords to the means of their cells."""
-        cells = self.assign(lmbda, target)
+        cells, members = self.assign(lmbda, target)
         self.codebook = self._plan.step_to_means(self.codebook, cells)
+        # Codewords of a few rows fit those rows only: their bits are lost on rows to come (bench/designs.py).
+        cells_wanted = len(members) if target is None else float(exp2(target))
+        kept = members >= min(_FEWEST_ROWS, len(self._X) / (2 * cells_wanted))
+        kept[np.argmax(members)] = True
+        self.codebook, self.counts = self.codebook[kept], self.counts[kept]
 
-    def assign(self, lmbda: float | None, target: float | None) -> kmeans.Cells:
-        """Assign by cost; drop the codewords that no row takes."""
+    def assign(self, lmbda: float | None, target: float | None) -> tuple[kmeans.Cells, I64]:
+        """Assign by cost; drop the codewords that no row takes. How many rows take each of the others (k,) comes with the cells."""
         if target is None:
             assert lmbda is not None
             self.lmbda, cell, squares = lmbda, *self._cells(lmbda)
@@ -136,13 +142,13 @@ class _Run:
             self.lmbda, cell, squares = self._steered(target)
         last = roots(self.counts, self.lmbda).astype(np.float64)
         error = np.maximum(squares - last[cell] ** 2, 0.0)
-        used, number = np.unique(cell, return_inverse=True)
+        used, number, members = np.unique(cell, return_inverse=True, return_counts=True)
         cells = kmeans.Cells(self._X, len(used), self._weight, self._plan)
         cells.move(number.astype(np.int32))
         self.codebook, self.counts = self.codebook[used], cells.counts()
         self.distortion = float(Total().add(error, self._weight)) / self._total / self._X.shape[1]
         self.history.append((self.distortion, entropy(self.counts)))
-        return cells
+        return cells, members.astype(np.int64)
 
     def _cells(self, lmbda: float) -> tuple[I32, F64]:
         packed = pack([lifted(self.codebook, roots(self.counts, lmbda))])
