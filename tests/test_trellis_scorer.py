@@ -111,7 +111,9 @@ def test_a_search_in_two_passes_finds_what_a_full_one_does(metric: str, factors:
     monkeypatch.setattr(flat, "_CANDIDATES", (6000, 0))
     full = index.search(queries, 10)
     assert np.mean((two.ids[:, :, None] == full.ids[:, None, :]).any(2)) >= 0.999
+    assert (np.diff(two.distances, axis=1) >= 0).all()
     same = two.ids == full.ids
+    assert np.mean(same) >= 0.99
     assert np.array_equal(two.distances[same], full.distances[same])
 
 
