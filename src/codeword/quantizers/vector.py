@@ -40,8 +40,9 @@ class VectorQuantizer(SingleCodebook):
         `training_.unseen` is then what rows left out lose. "best" takes three times the passes and draws the first codebook
         from more rows: mostly worth less than 1 %.
     seeding : {"kmeans++", "random", "lbg"}
-        First codebook: D² sampling (Arthur & Vassilvitskii 2007), random rows, or splitting (Linde, Buzo & Gray 1980). After
-        the passes they differ by 0.3 % or less (`bench/designs.py`); splitting takes up to a fifth more time. The
+        First codebook: D² sampling (Arthur & Vassilvitskii 2007), random rows, or splitting (Linde, Buzo & Gray 1980). On
+        most rows they end within 0.3 % of each other; where lengths differ by orders of magnitude random rows are up to 40 % worse and
+        splitting is up to 3 % better (`bench/designs.py`). Splitting takes up to a fifth more time. The
         farthest 1 % of rows from the median are never drawn, so outliers cannot waste codewords. It is drawn from at most 16 k rows
         (chosen by key); all rows count afterwards.
     assignment : {"auto", "exact", "hierarchical"}
