@@ -472,3 +472,10 @@ def test_wide_input_far_from_zero_is_searched_through_a_centred_pipeline() -> No
     index = cw.Index(cw.Pipeline([cw.Center()], cw.ScalarQuantizer(8)).fit(far)).add(far)
     assert index.estimator is None
     assert np.array_equal(index.search(far[:50], 1).ids[:, 0], np.arange(50))
+
+
+@pytest.mark.parametrize("quantizer", [cw.BinaryQuantizer(), cw.Pipeline([cw.Center()], cw.BinaryQuantizer(2))], ids=repr)
+def test_quantizers_that_estimate_rows_get_no_side_data(quantizer: cw.BinaryQuantizer | cw.Pipeline) -> None:
+    with pytest.raises(ValueError, match=r"factors: .*BinaryQuantizer.* keeps side data in its codes"):
+        cw.Index(quantizer.clone(), factors=True).fit(X)
+    assert cw.Index(quantizer.clone()).fit(X).estimator is None

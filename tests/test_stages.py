@@ -69,3 +69,11 @@ def test_a_configuration_that_does_not_fit_its_arrays_is_refused() -> None:
     for spoiled in ({"quantizers": None}, {"quantizers": []}, {"d": 3}, {"quantizers": [{"id": "center"}]}):
         with pytest.raises((FormatError, ValueError)):
             cw.Stages.from_config({**config, **spoiled}, state)
+
+
+def test_a_stage_that_estimates_rows_does_not_mix_with_reconstructions() -> None:
+    X = np.random.default_rng(3).standard_normal((600, 16)).astype(np.float32)
+    stages = cw.Stages([cw.BinaryQuantizer(), cw.ScalarQuantizer(2)]).fit(X)
+    codes = stages.encode(X[:50])
+    expected = ((X[:3, None].astype(np.float64) - stages.decode(codes)) ** 2).sum(-1)
+    np.testing.assert_allclose(stages.scorer(X[:3]).scores(codes), expected, rtol=1e-4)

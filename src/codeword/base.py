@@ -372,6 +372,11 @@ class Quantizer(Component):
         raise NotImplementedError
 
     @property
+    def estimates(self) -> bool:
+        """Whether scores estimate distances to the rows themselves, by side data in the code, rather than to their reconstructions."""
+        return False
+
+    @property
     def rate(self) -> float:
         """Bits per dimension of the codes, everything that is stored per vector counted."""
         self._check_fitted()

@@ -114,6 +114,10 @@ class Pipeline(Quantizer):
         return PipelineScorer(self, checks.rows(queries, "queries", d=self.d, wide=True, empty=True), metric)
 
     @property
+    def estimates(self) -> bool:
+        return self.quantizer.estimates
+
+    @property
     def code_size(self) -> int:
         return self.quantizer.code_size
 

@@ -138,6 +138,9 @@ class Stages(Quantizer):
     def _scorer(self, queries: F32, metric: str) -> Any:
         from codeword.scorers import SumScorer
 
+        if any(q.estimates for q in self.quantizers):
+            return super()._scorer(queries, metric)  # an estimate of the row plus a product with a reconstruction is neither
+
         scorers = [q.scorer(queries, "ip") for q in self.quantizers]
 
         def products(codes: U8) -> F32:

@@ -75,6 +75,10 @@ class BinaryQuantizer(Quantizer):
         self.bits = bits
 
     @property
+    def estimates(self) -> bool:
+        return True
+
+    @property
     def code_size(self) -> int:
         """Bytes per vector."""
         self._check_fitted()

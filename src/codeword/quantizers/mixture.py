@@ -86,6 +86,10 @@ class MixtureQuantizer(Quantizer):
         self.seed = seed
 
     @property
+    def estimates(self) -> bool:
+        return self.quantizer.estimates
+
+    @property
     def code_size(self) -> int:
         self._check_fitted()
         return self._head + max(c.code_size for c in self.cells)

@@ -228,7 +228,9 @@ def _hits(found: NDArray[np.int64], truth: NDArray[np.int64]) -> F64:
 
 def fitted(quantizer: Quantizer, metric: str, X: NDArray[Any], factors: bool | str) -> Estimator | None:
     """The estimator for rows like `X` (n, d), or None where `factors` is False, or "auto" and they are not worth their bytes."""
-    if factors is False:
+    if factors is True and quantizer.estimates:
+        raise ValueError(f"factors: {quantizer!r} keeps side data in its codes; expected 'auto' or False, got True")
+    if factors is False or quantizer.estimates:
         return None
     if factors == "auto" and len(X) < 1000:
         return None

@@ -71,7 +71,8 @@ class Index:
     factors : {"auto"}, True or False
         Whether two bytes of side data are kept with each code, from which distances are estimated (see
         `codeword.search.estimator`). "auto" measures on held-out rows of `fit`, or of the first `add`, whether that finds more
-        than two more bytes of code would, and does without where there are fewer than 1,000.
+        than two more bytes of code would, and does without where there are fewer than 1,000. Quantizers that keep side data of their
+        own (`Quantizer.estimates`) get none.
 
     Attributes
     ----------
