@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from codeword import _native, lattice, reference, reference_lattice
+from codeword import _native, lattice, reference
+from codeword.reference.lattice import orbit_words
 
 RNG = np.random.default_rng(0)
 WORDS = {
-    bits: [reference_lattice.orbit_words(*stage) for stage in zip(made.shapes, made.leaders, strict=True)]
+    bits: [orbit_words(*stage) for stage in zip(made.shapes, made.leaders, strict=True)]
     for bits, made in ((bits, lattice.tables(bits)) for bits in (1, 3))
 }
 
@@ -53,9 +54,7 @@ def test_the_nearest_vector_is_the_twins(isa: str, n: int, bits: int) -> None:
 
 
 def _counts(made: lattice.Tables, stage: int) -> list[int]:
-    return [
-        len(reference_lattice.orbit_words(s[None], c[None])) for s, c in zip(made.shapes[stage], made.leaders[stage], strict=True)
-    ]
+    return [len(orbit_words(s[None], c[None])) for s, c in zip(made.shapes[stage], made.leaders[stage], strict=True)]
 
 
 def test_no_vector_of_the_codebook_is_nearer() -> None:

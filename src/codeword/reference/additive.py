@@ -16,7 +16,7 @@ _LARGEST_EXPONENT = 60
 
 
 def _lane_dot(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-    from codeword.reference import lane_dot
+    from codeword.reference.rows import lane_dot
 
     return lane_dot(a, b)
 
