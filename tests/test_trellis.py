@@ -187,3 +187,12 @@ def test_allocation_takes_the_largest_gains() -> None:
     assert allocate(np.array([1.0, 0.0]), 100, curve).tolist() == [6, 0]
     assert allocate(np.ones(3), 0, curve).tolist() == [0, 0, 0]
     assert (np.diff(np.diff(convex(np.array([1.0, 0.9, 0.3, 0.2])))) >= 0).all()
+
+
+def test_steps_without_coordinates_stand_at_the_end_only() -> None:
+    fitted = cw.TrellisQuantizer(2.0).fit(np.random.default_rng(0).standard_normal((300, 16), dtype=np.float32))
+    state = fitted.state()
+    empty = np.tile([[2, 1, 0]], (4, 1)).astype(np.int32)  # a byte of steps
+    state["steps_0"] = np.concatenate([state["steps_0"][:8], empty, state["steps_0"][8:]])
+    with pytest.raises(FormatError, match="at the end only"):
+        cw.TrellisQuantizer.from_config(fitted.config(), state)

@@ -245,6 +245,8 @@ def _loaded_layout(state: State, s: int) -> trellis.Layout:
     known = all((w, g) in trellis.KINDS for w, g in zip(width.tolist(), group.tolist(), strict=True))
     if not (len(steps) and known and (count >= 0).all() and (count <= group).all()):
         raise FormatError(f"array 'steps_{s}': expected rows of bits, group and coordinates that there are tables for")
+    if (np.diff(np.flatnonzero(count == 0), append=len(count)) != 1).any():
+        raise FormatError(f"array 'steps_{s}': expected steps without coordinates at the end only")
     if count.sum() != len(columns) or len(np.unique(columns)) != len(columns):
         raise FormatError(f"array 'columns_{s}': expected {count.sum()} different columns, got {len(columns)}")
     return trellis.Layout(steps, columns)
