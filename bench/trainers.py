@@ -117,7 +117,7 @@ TRAINERS = {
     "faiss Kmeans, 256 rows a codeword": Trainer(faiss, (20,)),
     "faiss SuperKmeans": Trainer(faiss_super, (10, 20), narrowest=32),
     "superkmeans": Trainer(superkmeans, (5, 10, 20)),
-    "superkmeans, hierarchical": Trainer(superkmeans_hierarchical, (2, 5, 10)),
+    "superkmeans, hierarchical": Trainer(superkmeans_hierarchical, (2, 5, 10, 20)),
     "rabitqlib RaBitQKMeans": Trainer(rabitqlib, (10, 20), narrowest=64),
     "rabitqlib QGKMeans": Trainer(rabitqlib_graph, (10, 20), narrowest=64),
     "scikit-learn KMeans": Trainer(sklearn, (10, 20)),
