@@ -118,11 +118,13 @@ struct FilterS8 {
 #endif
   }
 
-  // Screening one takes about as long as the next filter takes for two codewords.
+  // Screening one takes as long as the next filter takes for two to four codewords; much longer where numbers are
+  // subnormal, and where they are so long that they do not stay in the L2 cache, where that filter keeps them for a
+  // block of rows.
   static constexpr int32_t kScreened = 8;
   int32_t most_candidates() const {
-    // Longer codewords do not stay in the L2 cache, where the next filter keeps them for a block of rows.
-    const int64_t most = min_of(book.k / 4, (int64_t(1) << 18) / book.d);
+    if (book.scale >= 0x1p100f) return most_candidates_before_next_filter(book.k);
+    const int64_t most = min_of(book.k / 8, (int64_t(1) << 18) / book.d);
     return static_cast<int32_t>(min_of(max_of(most, int64_t(4)), int64_t(kMostCandidates)));
   }
 
