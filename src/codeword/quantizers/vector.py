@@ -51,7 +51,7 @@ class VectorQuantizer(SingleCodebook):
         (0.1 % at best effort), and stated as `training_.assignment_loss`. "auto" does so from k = 2**15 on. `encode` is always exact.
     balance : float, optional
         No cell of the training has more than this times n / k rows (1.2, say), outliers not counted: `training_.balance` has the
-        cells and what that costs: 0.1 % for 1,024 cells of 40,000 sentence embeddings, 30 % where clusters differ 80-fold. `encode`
+        cells and what that costs: little where cells are nearly even anyway, much where clusters differ many-fold in size. `encode`
         still names the nearest codeword, so its cells are more even than without, not limited.
     max_iter : int, optional
         Most passes over the rows; 16 at default effort. With 128 k rows and more, half as many go over a quarter of the rows (a quarter
