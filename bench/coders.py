@@ -7,13 +7,14 @@ decode has `search(X, queries, k, metric)` instead, which codes X and searches i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 
-class Coder:
+class Coder(ABC):
     """One fitted way to code rows; see the top of the file."""
 
     codewords = 0
@@ -22,14 +23,14 @@ class Coder:
     size = 0
     model_bytes = 0
 
-    def fit(self, A: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def fit(self, A: Any) -> None: ...
 
-    def encode(self, X: Any) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def encode(self, X: Any) -> Any: ...
 
     def decode(self, codes: Any) -> Any:
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not decode: see `decodes`")
 
     def search(self, X: Any, queries: Any, k: int, metric: str) -> Any:
         """Ids (q, k) by the coder's own scores; None where they are distances to the decoded rows, or it does not know the metric."""
@@ -224,7 +225,7 @@ def nano(d: int, size: int, rotated: bool) -> Coder | None:
 def rabitqlib(d: int, size: int) -> Coder:
     import rabitqlib as library
 
-    raise NotImplementedError(f"rabitqlib has no flat codes: only {', '.join(n for n in library.__all__ if 'Index' in n)}")
+    raise RuntimeError(f"rabitqlib has no flat codes: only {', '.join(n for n in library.__all__ if 'Index' in n)}")
 
 
 def contenders() -> list[Contender]:

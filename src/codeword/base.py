@@ -8,6 +8,7 @@ progress, persistence and scoring come from here. `codeword.testing.check_quanti
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,7 +34,7 @@ SelfTransform = TypeVar("SelfTransform", bound="Transform")
 SelfQuantizer = TypeVar("SelfQuantizer", bound="Quantizer")
 
 
-class Transform(Component):
+class Transform(Component, ABC):
     """A map of rows in front of a quantizer, (n, d) to (n, d_out), whose inverse is affine: ``x̂ = A ŷ + offset``, A orthonormal.
 
     Subclasses write `_fit`, `_forward`, `_inverse`, and `project`, `lift`
@@ -83,17 +84,17 @@ class Transform(Component):
         """The linear part of the inverse: rows of ``Y Aᵀ`` (n, d) for rows `Y` (n, d_out), the offset left out."""
         return Y
 
+    @abstractmethod
     def _fit(self, X: NDArray[Any], weight: F32 | None) -> None:
         """Learn, and set `d_out`."""
-        raise NotImplementedError
 
     def _jobs(self, rows: Rows) -> list[Job[Any]] | None:
         """What learns from rows that are read in passes (see `codeword.training.passes`); None where it needs all in memory."""
         return None
 
     def _learned(self, rows: Rows, results: list[Any]) -> None:
-        """Take what the jobs return, and set `d_out`."""
-        raise NotImplementedError
+        """Take what the jobs return, and set `d_out`; goes with `_jobs`."""
+        raise TypeError(f"{type(self).__name__} has _jobs and must have _learned")
 
     def _fit_rows(self, rows: Rows) -> None:
         """Learn from rows under a cap of memory."""
@@ -107,14 +108,16 @@ class Transform(Component):
             self._learned(rows, passes.run(rows, jobs, passes.plain_step(rows), label))
         self.d = rows.d
 
+    @abstractmethod
     def _forward(self, X: NDArray[Any]) -> F32:
-        raise NotImplementedError
+        """Checked rows (n, d) mapped to (n, d_out)."""
 
+    @abstractmethod
     def _inverse(self, Y: F32) -> F32:
-        raise NotImplementedError
+        """Checked rows (n, d_out) mapped back to (n, d)."""
 
 
-class Quantizer(Component):
+class Quantizer(Component, ABC):
     """Learns a codebook, replaces rows by packed codes and codes by rows.
 
     Subclasses write `_fit`, `_encode`, `_decode`, `code_size`, `_state` and `_load`; `_scorer` where codes can be scored
@@ -235,9 +238,9 @@ class Quantizer(Component):
         return measure(self, X)
 
     @property
+    @abstractmethod
     def code_size(self) -> int:
         """Bytes per vector."""
-        raise NotImplementedError
 
     @property
     def estimates(self) -> bool:
@@ -283,9 +286,9 @@ class Quantizer(Component):
 
     # What a subclass writes
 
+    @abstractmethod
     def _fit(self, X: F32, weight: F32 | None) -> None:
         """Learn from checked rows; parameters are checked here too."""
-        raise NotImplementedError
 
     def _jobs(self, rows: Rows) -> tuple[list[Job[Any]], int] | None:
         """What learns from rows that are read in passes (see `codeword.training.passes`), and the rows of a block.
@@ -295,8 +298,8 @@ class Quantizer(Component):
         return None
 
     def _learned(self, results: list[Any]) -> None:
-        """Take what the jobs return."""
-        raise NotImplementedError
+        """Take what the jobs return; goes with `_jobs`."""
+        raise TypeError(f"{type(self).__name__} has _jobs and must have _learned")
 
     def _fit_rows(self, rows: Rows) -> None:
         """Learn from rows under a cap of memory."""
@@ -315,13 +318,13 @@ class Quantizer(Component):
             self._learned(results)
         self._spread, self._variance, self.d = rows.spread, variance, rows.d
 
+    @abstractmethod
     def _encode(self, X: F32) -> U8:
         """Codes of a checked block of rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _decode(self, codes: U8) -> F32:
         """Rows of a checked block of codes."""
-        raise NotImplementedError
 
     def _scorer(self, queries: F32, metric: str) -> Any:
         from codeword.scorers import DecodingScorer

@@ -58,13 +58,15 @@ class Pipeline(Quantizer):
         A = checks.training_rows(X, wide=True)
         weight = checks.weights(sample_weight, len(A))
         d = A.shape[1]
-        Y = A
-        for transform in self.transforms:
-            Y = transform.fit(Y, weight).transform(Y)
-        self.quantizer.fit(Y, weight)
+        self._fit(A, weight)
         self._spread, self._variance = column_statistics(A, weight)
         self.d = d
         return self
+
+    def _fit(self, X: NDArray[Any], weight: F32 | None) -> None:
+        for transform in self.transforms:
+            X = transform.fit(X, weight).transform(X)
+        self.quantizer.fit(X, weight)
 
     def _fit_rows(self, rows: Rows) -> None:
         (variance,) = passes.run(rows, [passes.variance_job(rows)], passes.plain_step(rows), "Pipeline.fit")
@@ -99,10 +101,13 @@ class Pipeline(Quantizer):
             block = checks.rows(A[start:stop], d=self.d, wide=True, first=start)
             if not self.transforms and block.dtype == np.float64:
                 block = checks.narrow(block, "X", self._spread, start)
-            for transform in self.transforms:
-                block = transform._forward(block)
-            out[start:stop] = self.quantizer._encode(block)
+            out[start:stop] = self._encode(block)
         return out
+
+    def _encode(self, X: NDArray[Any]) -> U8:
+        for transform in self.transforms:
+            X = transform._forward(X)
+        return self.quantizer._encode(X)
 
     def indices(self, codes: Any) -> NDArray[np.uint32]:
         """Codeword numbers of `codes`: see the quantizer's `indices`."""
