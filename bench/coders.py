@@ -2,7 +2,8 @@
 
 A coder is made for rows of width d and codes of `size` bytes, or is None where it has no code of at most that size (where all its
 codes are larger, the smallest, which is then shown but not compared). `fit(A)`, then `encode(X)` and `decode(codes)`; what cannot
-decode has `search(X, queries, k, metric)` instead, which codes X and searches it, or None for a metric that it does not know.
+decode has `search(X, queries, k, metric)` instead, which codes X and searches it, or None for a metric that it does not know, and
+`products(X, queries)`, its estimates of inner products.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+
+_SECONDS = 120.0
 
 
 class Coder(ABC):
@@ -36,6 +39,10 @@ class Coder(ABC):
         """Ids (q, k) by the coder's own scores; None where they are distances to the decoded rows, or it does not know the metric."""
         return None
 
+    def products(self, X: Any, queries: Any) -> Any:
+        """Estimated inner products (q, n) of queries and coded rows."""
+        raise TypeError(f"{type(self).__name__} decodes")
+
 
 class Ours(Coder):
     def __init__(self, quantizer: Any) -> None:
@@ -58,15 +65,18 @@ class Ours(Coder):
 
 
 class Chosen(Ours):
+    """`codeword.auto` with more time than it needs by default: the machine may be busy."""
+
     def __init__(self, size: int) -> None:
         self._size = size
 
     def fit(self, A: Any) -> None:
         import codeword as cw
 
-        chosen = cw.auto(A, bytes_per_vector=self._size, seconds=1e6)
+        chosen = cw.auto(A, bytes_per_vector=self._size, seconds=_SECONDS)
         assert chosen.frontier is not None
         self.note = chosen.frontier.winner.name
+        self.tried = [(t.name, t.size, t.distortion, t.recall, t.fit_seconds, t.note) for t in chosen.frontier]
         self._quantizer, self.size, self.model_bytes = chosen, chosen.code_size, chosen.model_bytes
 
 
@@ -106,14 +116,28 @@ class FaissRaBitQ(Faiss):
 
     decodes = False
 
-    def search(self, X: Any, queries: Any, k: int, metric: str) -> Any:
+    def __init__(self, d: int, factory: str) -> None:
         import faiss
 
-        if metric != "l2":
-            return None
-        index = faiss.clone_index(self._index)
+        super().__init__(d, factory)
+        self._indexes = {"l2": self._index, "ip": faiss.index_factory(d, factory, faiss.METRIC_INNER_PRODUCT)}
+
+    def fit(self, A: Any) -> None:
+        super().fit(A)
+        self._indexes["ip"].train(A)
+
+    def search(self, X: Any, queries: Any, k: int, metric: str) -> Any:
+        return self._found(X, queries, k, metric)[1]
+
+    def products(self, X: Any, queries: Any) -> Any:
+        return in_order(*self._found(X, queries, len(X), "ip"))
+
+    def _found(self, X: Any, queries: Any, k: int, metric: str) -> Any:
+        import faiss
+
+        index = faiss.clone_index(self._indexes[metric])
         index.add(X)
-        return index.search(queries, k)[1]
+        return index.search(queries, k)
 
 
 class Nano(Coder):
@@ -156,6 +180,10 @@ class Turbo(Coder):
         found = self.encode(X).search(queries, k)
         return np.asarray(found[1]).astype(np.int64)
 
+    def products(self, X: Any, queries: Any) -> Any:
+        scores, ids = self.encode(X).search(queries, len(X))
+        return in_order(np.asarray(scores), np.asarray(ids).astype(np.int64))
+
     def _made(self) -> Any:
         import turbovec
 
@@ -170,6 +198,13 @@ class Contender(NamedTuple):
     name: str
     make: Callable[[int, int], Coder | None]
     ours: bool = False
+
+
+def in_order(scores: Any, ids: Any) -> Any:
+    """Scores (q, n) of rows found in any order, by row."""
+    out = np.zeros(scores.shape)
+    np.put_along_axis(out, ids, scores, axis=1)
+    return out
 
 
 def shape(d: int, size: int) -> tuple[int, int]:
