@@ -87,9 +87,22 @@ def test_two_stages_beat_one_at_six_bits() -> None:
     assert gap(two, X) < gap(one, X) - 1
 
 
-def test_stages_halve_the_bits() -> None:
-    quantizer = cw.TrellisQuantizer([12, 7, 1, 0], stages=2).fit(gaussian(50, 4))
-    assert quantizer.widths_.tolist() == [[6, 4, 1, 0], [6, 3, 0, 0]]
+def test_a_second_stage_takes_half_of_many_bits_and_none_of_few() -> None:
+    quantizer = cw.TrellisQuantizer([12, 8, 6, 4, 1, 0], stages=2).fit(gaussian(50, 6))
+    assert quantizer.widths_.tolist() == [[6, 4, 3, 4, 1, 0], [6, 4, 3, 0, 0, 0]]
+
+
+def test_a_second_stage_without_bits_takes_no_byte() -> None:
+    one, two = (cw.TrellisQuantizer([4, 3, 1, 0], stages=s).fit(gaussian(50, 4)) for s in (1, 2))
+    assert one.code_size == two.code_size == 1
+    assert np.array_equal(one.widths_, two.widths_)
+
+
+def test_two_stages_lose_less_where_columns_take_many_bits() -> None:
+    X = gaussian(1000, 96) * 0.94 ** np.arange(96, dtype=np.float32)
+    one, two = (cw.TrellisQuantizer(3.0, allocation="waterfill", stages=s).fit(X) for s in (1, 2))
+    assert two.code_size <= one.code_size + 1
+    assert two.distortion(X).mse < 0.75 * one.distortion(X).mse
 
 
 def test_waterfilling_beats_even_bits_where_variances_differ() -> None:

@@ -67,7 +67,8 @@ class TrellisQuantizer(Quantizer):
         Bits of the window that a coordinate is looked up by, and so the states that the encoder searches: 8 to 10, 12 or 16.
         Decoding costs the same. It is part of the code: set it before `fit`.
     stages : int
-        1, or 2: the bits of each column are halved, the second half codes what the first leaves.
+        1, or 2: a second stage codes what the first leaves of columns that it serves better (those of 5 bits and more), each
+        column's bits split as loses least. Each stage takes whole bytes.
 
     Attributes
     ----------
@@ -142,7 +143,9 @@ class TrellisQuantizer(Quantizer):
                     np.flatnonzero(variance > 0), [part for part in (-(-size // stages), size // stages) if part][:stages]
                 )
             widths = self._waterfilled(variance, 8 * size, stages)
-        return [trellis.Layout.of_widths((widths + stages - 1 - s) // stages) for s in range(stages)]
+        first = _first_widths(stages)[widths]
+        split = [first, widths - first][:stages]
+        return [trellis.Layout.of_widths(part) for s, part in enumerate(split) if s == 0 or part.any()]
 
     def _evenly(self, live: NDArray[np.integer], sizes: list[int]) -> list[trellis.Layout]:
         layouts = [trellis.Layout.evenly(live, size) for size in sizes]
@@ -156,10 +159,8 @@ class TrellisQuantizer(Quantizer):
 
     def _waterfilled(self, variance: NDArray[np.float64], total: int, stages: int) -> NDArray[np.integer]:
         most = stages * trellis.MAX_WIDTH
-        distortions = trellis.shipped(12).distortions.astype(np.float64)
-        one = np.concatenate([[1.0], distortions[: trellis.MAX_WIDTH]])
-        curve = one if stages == 1 else np.array([one[(b + 1) // 2] * one[b // 2] for b in range(most + 1)])
-        curve = waterfill.convex(curve)
+        one, first = _curve(), _first_widths(stages)
+        curve = waterfill.convex(one[first] * one[np.arange(most + 1) - first])
         whole = waterfill.allocate(variance, total, curve)
         free = np.concatenate([curve, curve[-1] * 0.25 ** np.arange(1.0, 33.0)])
         wanted = waterfill.allocate(variance, total, free)
@@ -223,6 +224,21 @@ class TrellisQuantizer(Quantizer):
             [_loaded_tables(state, s) for s in range(stages)],
             [array(state, f"scale_{s}", np.float64, (self.d,)) for s in range(stages)],
         )
+
+
+def _curve() -> NDArray[np.float64]:
+    """Distortion (7,) of a coordinate of variance 1 with 0 to 6 bits."""
+    distortions = trellis.shipped(12).distortions.astype(np.float64)
+    return np.concatenate([[1.0], distortions[: trellis.MAX_WIDTH]])
+
+
+def _first_widths(stages: int) -> NDArray[np.int64]:
+    """Of 0, 1, ... bits of a column, how many the first stage gets: as loses least, all of them where a second stage gains nothing."""
+    one, most = _curve(), trellis.MAX_WIDTH
+    if stages == 1:
+        return np.arange(most + 1)
+    options = [range(min(b, most), max(0, b - most) - 1, -1) for b in range(stages * most + 1)]
+    return np.array([min(first, key=lambda w: one[w] * one[b - w]) for b, first in enumerate(options)])
 
 
 def _window(effort: str, layout: trellis.Layout) -> int:
