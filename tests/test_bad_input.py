@@ -242,6 +242,8 @@ BAD_PARAMETERS: dict[str, tuple[Callable[[], Any], Any, tuple[str, ...]]] = {
     "mixture k": (lambda: cw.MixtureQuantizer(0, product()).fit(X), ValueError, ("k", "0")),
     "mixture of something else": (lambda: cw.MixtureQuantizer(2, "product").fit(X), TypeError, ("quantizer", "'product'")),
     "mixture effort": (lambda: cw.MixtureQuantizer(2, product(), effort="more").fit(X), ValueError, ("effort", "'more'")),
+    "scaling something else": (lambda: cw.ScaledQuantizer("product").fit(X), TypeError, ("quantizer", "'product'")),
+    "scaling effort": (lambda: cw.ScaledQuantizer(product(), effort="more").fit(X), ValueError, ("effort", "'more'")),
     "mixture cell": (
         lambda: cw.MixtureQuantizer(2, product()).fit(X).decode(np.full((1, 3), 7, np.uint8)),
         ValueError,

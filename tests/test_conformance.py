@@ -56,6 +56,8 @@ QUANTIZERS: list[Quantizer] = [
     cw.Pipeline([cw.OPQ(5, bits=4)], cw.ProductQuantizer(5, bits=4)),
     cw.MixtureQuantizer(4, cw.Pipeline([cw.KLT()], cw.TrellisQuantizer(2.0, allocation="waterfill"))),
     cw.MixtureQuantizer(3, cw.ProductQuantizer(4, bits=3), effort="best", seed=1),
+    cw.ScaledQuantizer(cw.TrellisQuantizer(2.0, allocation="waterfill", stages=2)),
+    cw.Pipeline([cw.KLT()], cw.ScaledQuantizer(cw.ProductQuantizer(4, bits=3), effort="best")),
 ]
 
 

@@ -42,6 +42,10 @@ MODELS: dict[str, Quantizer] = {
     "pipeline-center-rotation-product": cw.Pipeline([cw.Center(), cw.Rotation(seed=7)], cw.ProductQuantizer(4, bits=4)),
     "pipeline-klt-scalar": cw.Pipeline([cw.KLT(8)], cw.ScalarQuantizer(4)),
     "mixture-k4-klt-trellis": cw.MixtureQuantizer(4, cw.Pipeline([cw.KLT()], cw.TrellisQuantizer(2.0, allocation="waterfill"))),
+    "pipeline-klt-scaled-trellis": cw.Pipeline(
+        [cw.KLT()], cw.ScaledQuantizer(cw.TrellisQuantizer(6.0, allocation="waterfill", stages=2))
+    ),
+    "scaled-product": cw.ScaledQuantizer(cw.ProductQuantizer(4, bits=4)),
     "pipeline-opq-product": cw.Pipeline([cw.OPQ(5, bits=4)], cw.ProductQuantizer(5, bits=4)),
     "pipeline-normalize-product": cw.Pipeline([cw.Normalize()], cw.ProductQuantizer(6, bits=2)),
 }

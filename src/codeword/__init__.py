@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from codeword.quantizers.product import ProductQuantizer as ProductQuantizer
     from codeword.quantizers.residual import ResidualQuantizer as ResidualQuantizer
     from codeword.quantizers.scalar import ScalarQuantizer as ScalarQuantizer
+    from codeword.quantizers.scaled import ScaledQuantizer as ScaledQuantizer
     from codeword.quantizers.tree import TreeQuantizer as TreeQuantizer
     from codeword.quantizers.trellis import TrellisQuantizer as TrellisQuantizer
     from codeword.quantizers.vector import VectorQuantizer as VectorQuantizer
@@ -66,6 +67,7 @@ _HOME = {
     "ResidualQuantizer": "quantizers.residual",
     "Rotation": "transforms.rotation",
     "ScalarQuantizer": "quantizers.scalar",
+    "ScaledQuantizer": "quantizers.scaled",
     "Stages": "stages",
     "TargetNotMetError": "errors",
     "TreeQuantizer": "quantizers.tree",

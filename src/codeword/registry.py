@@ -25,6 +25,7 @@ _MODULES = {
     "residual": "codeword.quantizers.residual",
     "additive": "codeword.quantizers.additive",
     "mixture": "codeword.quantizers.mixture",
+    "scaled": "codeword.quantizers.scaled",
     "lattice": "codeword.quantizers.lattice",
     "pipeline": "codeword.pipeline",
     "stages": "codeword.stages",
