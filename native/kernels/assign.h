@@ -49,7 +49,7 @@ int64_t assign_prepare(AssignCodebook& book, void* storage) {
 constexpr int64_t kFetchedDimensions = 192;
 
 // A filter that fails half of its first rows gets no more of them.
-constexpr int64_t kTrialRows = 2 * kBlockRows;
+constexpr int64_t kTrialRows = kBlockRows;
 
 // Whether a filter's candidates are worth screening.
 template <class Filter, class = void>
@@ -63,17 +63,18 @@ template <int64_t kVectors, class Filter>
 inline int64_t filter_rows(const AssignCodebook& book, const Filter& filter, const AssignScratch& scratch,
                            const AssignRows& rows, int32_t* pending, int64_t n, bool all) {
   Block<kVectors, Filter> block(book, filter, scratch);
+  const int64_t most = rows_of_block(book.d);
   int64_t left = 0;
-  for (int64_t begin = 0; begin < n; begin += kBlockRows) {
+  for (int64_t begin = 0; begin < n; begin += most) {
     if (begin == kTrialRows && 2 * left > begin) return pass_on(pending, left, begin, n, all);
-    const int64_t size = min_of(n - begin, kBlockRows);
+    const int64_t size = min_of(n - begin, most);
     const float *x[kBlockRows], *next[kBlockRows];
     int32_t row[kBlockRows];
     for (int64_t r = 0; r < size; ++r) {
       row[r] = all ? static_cast<int32_t>(begin + r) : pending[begin + r];
       x[r] = rows.x + row[r] * rows.x_stride;
     }
-    const int64_t next_size = book.d < kFetchedDimensions ? 0 : min_of(n - begin - size, kBlockRows);
+    const int64_t next_size = book.d < kFetchedDimensions ? 0 : min_of(n - begin - size, most);
     for (int64_t r = 0; r < next_size; ++r) {
       next[r] = rows.x + (all ? begin + size + r : pending[begin + size + r]) * rows.x_stride;
     }

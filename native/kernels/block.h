@@ -69,7 +69,7 @@ struct Block {
  private:
   // The groups that follow `n_panels` panels, up to a whole word, are no candidates.
   void fill_last_word(int64_t n_panels) {
-    for (int64_t r = 0; r < kBlockRows; ++r) {
+    for (int64_t r = 0; r < rows_of_block(book.d); ++r) {
       for (int64_t panel = n_panels; panel % Layout::kPanelsAWord; ++panel) {
         store(groups + Layout::group(chunk, r, panel), splat(VectorOf<Score>::kMost));
       }

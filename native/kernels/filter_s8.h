@@ -104,7 +104,7 @@ struct FilterS8 {
       : book(a_book),
         rows(reinterpret_cast<uint8_t*>(scratch.rows)),
         stride(64 * ((a_book.d + 63) / 64 | 1)),
-        work(scratch.rows + (kBlockRows - 1) * assign_row_stride(a_book.d)) {
+        work(scratch.rows + (rows_of_block(a_book.d) - 1) * assign_row_stride(a_book.d)) {
 #if CODEWORD_AMX
     sums = scratch.sums;
 #endif

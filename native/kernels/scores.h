@@ -1,15 +1,19 @@
 // Scores of a tile of rows against a panel of codewords, and what is kept of them. A filter gives approximate scores A
 // with a proven bound |A - exact| <= slack / 2; so codewords with A > min A + slack cannot be nearest.
 //
-// The n x k matrix is never written: scores of kBlockRows rows x kChunkCodewords codewords live in scratch that stays
+// The n x k matrix is never written: scores of a block of rows x kChunkCodewords codewords live in scratch that stays
 // in the L2 cache, together with `groups`, the minimum over the kPanelVectors vectors of a panel. Groups are searched
 // for scores below the threshold, a quarter of the work of searching the scores.
 
-constexpr int64_t kBlockRows = 48;    // a multiple of kTileRows
+constexpr int64_t kBlockRows = 96;    // the most rows of a block
 constexpr int64_t kBatchRows = 1536;  // go through one filter before some of them go through the next
 constexpr int64_t kChunkCodewords = 1024;
 constexpr int64_t kPanelCacheBytes = 24 << 10;   // panels that a block of rows meets before the next ones: half an L1
 constexpr int64_t kChunkCacheBytes = 512 << 10;  // panels of a chunk: half an L2
+
+// A block meets the whole codebook, which comes from the L3 cache or memory where it is long: then twice the rows share
+// that way. A multiple of kTileRows.
+constexpr int64_t rows_of_block(int64_t d) { return d < 1024 ? kBlockRows / 2 : kBlockRows; }
 
 // Where the scores of a chunk are: tile by tile, in a tile panel by panel, so that a tile is written to one place.
 template <int64_t kVectors>

@@ -30,11 +30,12 @@ struct AssignScratch {
 };
 
 inline int64_t carve_scratch(const AssignCodebook& book, void* memory, AssignScratch& scratch) {
+  const int64_t block = rows_of_block(book.d);
   const int64_t scores = min_of(kChunkCodewords, round_up(book.k, book.panel_vectors * kLanes));
   Carver carver = {static_cast<char*>(memory)};
-  scratch.rows = carver.take<float>(kBlockRows * assign_row_stride(book.d));
-  scratch.scores = carver.take<float>(kBlockRows * scores);
-  scratch.groups = carver.take<float>(kBlockRows * round_up(scores / book.panel_vectors, 64));
+  scratch.rows = carver.take<float>(block * assign_row_stride(book.d));
+  scratch.scores = carver.take<float>(block * scores);
+  scratch.groups = carver.take<float>(block * round_up(scores / book.panel_vectors, 64));
   scratch.candidates = carver.take<Candidates<float>>(kBlockRows);
   scratch.found = carver.take<int32_t>(kBatchRows);
   scratch.pending = carver.take<int32_t>(kBatchRows);
@@ -42,7 +43,7 @@ inline int64_t carve_scratch(const AssignCodebook& book, void* memory, AssignScr
   scratch.narrow = carver.take<NarrowRows>(book.d <= 2 * kMostNarrowPairs);
 #endif
 #if CODEWORD_AMX
-  scratch.sums = carver.take<int32_t>(kBlockRows * book.panel_vectors * kLanes);
+  scratch.sums = carver.take<int32_t>(block * book.panel_vectors * kLanes);
 #endif
   return carver.used;
 }
