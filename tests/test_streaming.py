@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +244,11 @@ def test_other_amounts_of_memory_are_refused(bad: Any) -> None:
 
 
 CHILD = """
-import sys, threading, time, resource, numpy as np, codeword as cw
+import os, sys
+if {group!r}:
+    with open({group!r} + "/cgroup.procs", "w") as procs:
+        procs.write(str(os.getpid()))
+import threading, time, resource, numpy as np, codeword as cw
 def status(key):
     return next(int(l.split()[1]) << 10 for l in open("/proc/self/status") if l.startswith(key))
 cw.set_threads(2)
@@ -287,11 +293,46 @@ def test_memory_grows_by_no_more_than_the_cap(make: str, cap: int, once: bool, l
     d = 256
     X = rng.random((70_000, d), np.float32)  # 72 MB
     np.save(tmp_path / "rows.npy", X)
-    code = CHILD.format(make=make, d=d, cap=cap, once=once, limited=limited)
+    code = CHILD.format(make=make, d=d, cap=cap, once=once, limited=limited, group="")
     arguments = [sys.executable, "-c", code, str(tmp_path / "rows.npy"), str(tmp_path / "model.cw")]
     ran = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     assert 0 < int(ran.stdout) <= cap
+    assert cw.load(tmp_path / "model.cw").d == d
+
+
+@contextmanager
+def control_group(limit: int) -> Iterator[Path]:
+    """A control group whose processes share `limit` bytes of memory, page cache included."""
+    for root, name in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        group = Path(root) / f"codeword-test-{os.getpid()}"
+        try:
+            group.mkdir()
+        except OSError:
+            continue
+        try:
+            (group / name).write_text(str(limit))
+        except OSError:
+            group.rmdir()
+            continue
+        try:
+            yield group
+        finally:
+            group.rmdir()
+        return
+    pytest.skip("no control group with a limit of memory can be made here (root and a memory controller are needed)")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="control groups are Linux's")
+@pytest.mark.parametrize("make", ["cw.VectorQuantizer(64, max_iter=2)", "cw.ProductQuantizer(16, bits=6, max_iter=2)"])
+def test_a_training_lives_in_a_control_group_of_one_and_a_half_caps(make: str, tmp_path: Path) -> None:
+    cap, d = 120_000_000, 256
+    np.save(tmp_path / "rows.npy", rng.random((200_000, d), np.float32))  # 205 MB
+    with control_group(cap * 3 // 2) as group:
+        code = CHILD.format(make=make, d=d, cap=cap, once=False, limited=False, group=str(group))
+        arguments = [sys.executable, "-c", code, str(tmp_path / "rows.npy"), str(tmp_path / "model.cw")]
+        ran = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
     assert cw.load(tmp_path / "model.cw").d == d
 
 
