@@ -21,6 +21,8 @@ class Contender(NamedTuple):
     prepare: Callable[[dict[str, Any], int], Callable[[], Any]]
     judge: Callable[[dict[str, Any], Any], dict[str, float]]
     ours: bool = False
+    profile: str = ""
+    """BLAS kernels that it is to run with whatever is best here."""
 
 
 def data_folder() -> Path:

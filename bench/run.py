@@ -131,7 +131,7 @@ def ask(question: str, options: argparse.Namespace, profile: str, console: Conso
     answers = {}
     for dataset in module.DATA:
         wanted = [c for c in module.contenders() if c.ours or options.only in c.name]
-        children = [Child(question, f"{dataset}/{c.name}", options.threads, options.quick, profile) for c in wanted]
+        children = [Child(question, f"{dataset}/{c.name}", options.threads, options.quick, c.profile or profile) for c in wanted]
         for _ in range(options.rounds):
             for child in children:
                 child.run()

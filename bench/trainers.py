@@ -112,7 +112,7 @@ def fastkmeans(X: Any, k: int, passes: int, seed: int, threads: int) -> Any:
 
 
 TRAINERS = {
-    "codeword": Trainer(codeword, (2, 3, 4, 6, 8, 12, 16, 20), ours=True),
+    "codeword": Trainer(codeword, (2, 3, 4, 6, 8, 10, 12, 14, 16, 20), ours=True),
     "faiss Kmeans, all rows": Trainer(faiss_all, (5, 10, 20)),
     "faiss Kmeans, 256 rows a codeword": Trainer(faiss, (20,)),
     "faiss SuperKmeans": Trainer(faiss_super, (10, 20), narrowest=32),
