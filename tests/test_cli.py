@@ -157,7 +157,7 @@ def test_eval_without_a_bound_has_null_in_it(shell: Shell) -> None:
 def test_search_of_codes_of_vectors_and_of_an_index_agree(shell: Shell) -> None:
     files.write("queries.npy", X[:7] + np.float32(0.01))
     shell("encode model.cw X.npy -o codes.npy")
-    shell("index model.cw X.npy -o X.cwi")
+    shell("index build model.cw X.npy -o X.cwi")
     shell("search model.cw queries.npy --codes codes.npy -k 5 -o a.npy --distances a.fvecs")
     shell("search model.cw queries.npy --base X.npy -k 5 -o b.npy")
     shell("search X.cwi queries.npy -k 5 -o c.ivecs")
@@ -169,7 +169,7 @@ def test_search_of_codes_of_vectors_and_of_an_index_agree(shell: Shell) -> None:
 
 @pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])
 def test_search_measures_recall(shell: Shell, metric: str) -> None:
-    shell(f"index model.cw X.npy -o X.cwi --metric {metric}")
+    shell(f"index build model.cw X.npy -o X.cwi --metric {metric}")
     files.write("truth.ivecs", exact_search(X, X[:20], 10, metric)[0])
     files.write("queries.npy", X[:20])
     found = shell.json("search X.cwi queries.npy --truth truth.ivecs")
@@ -187,7 +187,7 @@ def test_search_for_more_than_there_is(shell: Shell) -> None:
 
 
 def test_info_and_verify_know_an_index(shell: Shell) -> None:
-    shell("index model.cw X.npy -o X.cwi")
+    shell("index build model.cw X.npy -o X.cwi")
     assert shell.json("info X.cwi")["kind"] == "index"
     assert "<Index of 600 vectors" in shell("info X.cwi").stdout
     assert shell.json("verify X.cwi")[0]["sound"]
@@ -300,7 +300,8 @@ def test_every_command_has_examples_and_the_program_says_its_exit_codes(shell: S
     page = shell("--help").stdout
     assert all(word in page for word in ("Exit codes", "130", "damaged"))
     commands = [c.name for c in app.registered_commands]
-    assert {"demo", "fit", "encode", "decode", "eval", "index", "search", "info", "verify"} <= set(commands)
+    assert {"demo", "fit", "encode", "decode", "eval", "search", "info", "verify"} <= set(commands)
+    commands += [f"index {name}" for name in ("build", "add", "remove")]
     for command in commands:
         assert f"codeword {command}" in shell(f"{command} --help").stdout
 

@@ -10,7 +10,7 @@ import pytest
 
 import codeword as cw
 from codeword import _native
-from codeword.search import flat
+from codeword.search import flat, scan
 from codeword.testing import distances
 from codeword.trellis_scorer import TrellisScorer
 from data import load
@@ -108,7 +108,7 @@ def test_a_search_in_two_passes_finds_what_a_full_one_does(metric: str, factors:
     q = cw.Pipeline([cw.KLT()], cw.TrellisQuantizer(2, allocation="waterfill", effort="fast")).fit(data[:2000])
     index = cw.Index(q, metric, factors=factors).add(data, ids=np.arange(6000) * 3)
     two = index.search(queries, 10)
-    monkeypatch.setattr(flat, "_CANDIDATES", (6000, 0))
+    monkeypatch.setattr(scan, "CANDIDATES", (6000, 0))
     full = index.search(queries, 10)
     assert np.mean((two.ids[:, :, None] == full.ids[:, None, :]).any(2)) >= 0.999
     assert (np.diff(two.distances, axis=1) >= 0).all()

@@ -6,6 +6,7 @@ X (n, d) --transforms--> Y (n, d_out) --quantizer--> codes --quantizer--> Ŷ --i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -223,6 +224,11 @@ class PipelineScorer:
         self._along = pipeline.quantizer._scorer(along, "ip") if along.any() else None
 
     @property
+    def take(self) -> Callable[[NDArray[np.int64]], PipelineScorer] | None:
+        """Gives the scorer of some of the queries, by number, where the quantizer's scorer does."""
+        return None if getattr(self._inner, "take", None) is None else self._take
+
+    @property
     def rough(self) -> Callable[[U8], F32] | None:
         """The first pass, where the quantizer's scorer has one."""
         scorers = [self._inner, *([self._lengths] if self.metric == "cosine" else [])]
@@ -260,6 +266,13 @@ class PipelineScorer:
         with np.errstate(divide="ignore", invalid="ignore"):
             cosine = bars / (self._norms[:, None] * np.sqrt(squares)) + of_squares / (2.0 * squares)
         return np.where(np.isfinite(cosine), np.minimum(cosine, 2.0), 2.0).astype(np.float32)
+
+    def _take(self, numbers: NDArray[np.int64]) -> PipelineScorer:
+        made = copy(self)
+        made._inner, made._constant = self._inner.take(numbers), self._constant[numbers]
+        if self.metric == "cosine":
+            made._norms = self._norms[numbers]
+        return made
 
     def _rough(self, codes: U8) -> F32:
         inner: F32 = self._inner.rough(codes)

@@ -18,6 +18,7 @@ Source: Jégou, Douze & Schmid 2011 (asymmetric distances from tables); André, 
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -102,6 +103,10 @@ class DecodingScorer:
             rows = self._quantizer._decode(codes[start : start + self._step])
             out[:, start : start + len(rows)] = self._distances(np.ascontiguousarray(rows))
         return out
+
+    def take(self, numbers: NDArray[np.int64]) -> DecodingScorer:
+        """The scorer of some of the queries, by number."""
+        return DecodingScorer(self._quantizer, self._queries[numbers], self.metric)
 
     def _distances(self, rows: F32) -> F64:
         if self.metric == "l2":
@@ -253,6 +258,12 @@ class AffineScorer:
                 "curved_unit": float(curved_unit[0]),
                 "cosine": metric == "cosine",
             }
+
+    def take(self, numbers: NDArray[np.int64]) -> AffineScorer:
+        """The scorer of some of the queries, by number."""
+        made = copy(self)
+        made._weights, made._scale, made._bias = self._weights[numbers], self._scale[numbers], self._bias[numbers]
+        return made
 
     def scores(self, codes: U8) -> F32:
         """Distances float32 (q, n) of `codes` (n, code_size)."""

@@ -11,6 +11,7 @@ Source: two planes of an integer query as in Gao & Long 2024, "RaBitQ"; power-of
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,10 +65,13 @@ class ScanForm:
         unit = np.abs(W).max(axis=1, initial=0.0) / 32767.0
         return np.ascontiguousarray(np.rint(W * _inverse(unit)[:, None]), np.int16), unit
 
-    def rough(self, Q: F64) -> tuple[_native.TrellisQueries, F64]:
-        """8-bit weights of the values, prepared, and their units (q,)."""
-        weights, unit = self._blocks.narrow(Q[:, self.columns] * (self.scales * self._units))
-        return self._queries(self._narrow, self._blocks, weights), unit
+    def narrow(self, Q: F64) -> tuple[NDArray[np.int8], F64]:
+        """8-bit weights (q, coordinates) of the values, and their units (q,)."""
+        return self._blocks.narrow(Q[:, self.columns] * (self.scales * self._units))
+
+    def prepared(self, weights: NDArray[np.int8]) -> _native.TrellisQueries:
+        """8-bit weights in the form that scans codes."""
+        return self._queries(self._narrow, self._blocks, weights)
 
     def rough_norms(self, codes: U8) -> F64:
         """Squared norms (n,) of the reconstructions, from 8-bit squares."""
@@ -94,7 +98,8 @@ class ScanForm:
         added = _row_sums((line[:, self.columns] * spread) ** 2)[0]
         if added <= (_NEGLIGIBLE * _row_sums((spread * spread)[None])[0]) ** 2:
             return lambda codes: curved.scan(codes, ones, nothing)[0] * unit[0] + constant
-        straight, step = self.rough(line)
+        weights, step = self.narrow(line)
+        straight = self.prepared(weights)
         return lambda codes: (
             curved.scan(codes, ones, nothing)[0] * unit[0] + straight.scan(codes, ones, nothing)[0] * step[0] + constant
         )
@@ -170,14 +175,31 @@ class TrellisScorer:
         self._squares = squared_norms(queries)
         self._inverse_norms = inverse_roots(self._squares)
         self.rough: Callable[[U8], F32] | None = self._rough if metric == "ip" or len(forms) == 1 else None
-        self._queries: list[tuple[_native.TrellisQueries, F32, F32]] = []
+        self._narrow: list[tuple[NDArray[np.int8], F32, F32]] = []
         if self.rough is not None:
             factor = {"l2": np.full(len(Q), -2.0), "ip": np.full(len(Q), -1.0), "cosine": -self._inverse_norms}[metric]
             bias = factor * self._constants + (self._squares if metric == "l2" else 0.0)
             for form in forms:
-                prepared, unit = form.rough(Q)
-                self._queries.append((prepared, (factor * unit).astype(np.float32), bias.astype(np.float32)))
+                narrow, unit = form.narrow(Q)
+                self._narrow.append((narrow, (factor * unit).astype(np.float32), bias.astype(np.float32)))
                 bias = np.zeros(len(Q))
+        self._prepare()
+
+    def take(self, numbers: NDArray[np.int64]) -> TrellisScorer:
+        """The scorer of some of the queries, by number."""
+        made = copy(self)
+        made._weights = [(weights[numbers], unit[numbers]) for weights, unit in self._weights]
+        made._constants, made._squares = self._constants[numbers], self._squares[numbers]
+        made._inverse_norms = self._inverse_norms[numbers]
+        made._narrow = [(narrow[numbers], factor[numbers], bias[numbers]) for narrow, factor, bias in self._narrow]
+        made._prepare()
+        return made
+
+    def _prepare(self) -> None:
+        """Make the first pass of the 8-bit weights."""
+        self._prepared = [form.prepared(narrow) for form, (narrow, _, _) in zip(self._forms, self._narrow, strict=False)]
+        if self.rough is not None:
+            self.rough = self._rough
 
     def scores(self, codes: U8) -> F32:
         """Distances float32 (q, n) of `codes` (n, code_size)."""
@@ -218,8 +240,8 @@ class TrellisScorer:
 
     def _rough(self, codes: U8) -> F32:
         codes = np.ascontiguousarray(codes)
-        parts = zip(self._queries, self._parts(codes), strict=True)
-        scores = [prepared.scan(part, factor, bias) for (prepared, factor, bias), part in parts]
+        parts = zip(self._prepared, self._narrow, self._parts(codes), strict=True)
+        scores = [prepared.scan(part, factor, bias) for prepared, (_, factor, bias), part in parts]
         total = scores[0] if len(scores) == 1 else scores[0] + scores[1]
         if self.metric == "ip":
             return total

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from codeword.cli import common, demo, inspect, model, search
+from codeword.cli import common, demo, index, inspect, model, search
 
 app = typer.Typer(
     name="codeword",
@@ -24,12 +24,12 @@ for _command in (
     model.encode,
     model.decode,
     model.eval_,
-    search.index,
     search.search,
     inspect.info,
     inspect.verify,
 ):
     app.command(_command.__name__.rstrip("_"))(common.guarded(_command))
+app.add_typer(index.app, name="index")
 
 
 def _version(wanted: bool) -> None:

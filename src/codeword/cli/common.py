@@ -101,14 +101,22 @@ def read_rows(
     return files.read(path, dtype=dtype, dim=dim, column=column or None, array=array)
 
 
+def kind_of(path: str) -> str:
+    """What is at a path: a folder is an index, a file says it."""
+    from codeword import io
+
+    if os.path.isdir(path):
+        return "index"
+    with io.open_container(path) as file:
+        return file.kind
+
+
 def load_quantizer(path: str) -> Any:
     """A fitted quantizer from a file, or an error that says what the file holds instead."""
     from codeword import io
     from codeword.base import Quantizer
 
-    with io.open_container(path) as file:
-        kind = file.kind
-    if kind == "index":
+    if kind_of(path) == "index":
         raise ValueError(f"{path}: expected a quantizer, it holds an index; codeword search searches it")
     made = io.load(path)
     if not isinstance(made, Quantizer):

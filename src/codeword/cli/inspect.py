@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from codeword import text
-from codeword.cli.common import DAMAGED, Json, console, print_json, print_pairs
+from codeword.cli.common import DAMAGED, Json, console, kind_of, print_json, print_pairs
 
 
 def info(
@@ -33,15 +33,25 @@ def info(
             f"codeword {facts['version']}", [(key.replace("_", " "), value) for key, value in words.items() if key != "version"]
         )
         return
-    from codeword import io
-
-    with io.open_container(path) as file:
-        facts = file.describe()
-        made = repr(_open(file.kind, path)) if file.kind in ("model", "index") else ""
+    kind = kind_of(path)
+    made = _open(kind, path) if kind in ("model", "index") else None
+    facts = _described(path, made)
+    made = "" if made is None else repr(made)
     if as_json:
         print_json({**facts, "object": made or None})
         return
     _show_file(facts, made)
+
+
+def _described(path: str, made: Any) -> dict[str, Any]:
+    """What is in a file, or in the folder of an index, whose statistics come with it."""
+    from codeword import io
+    from codeword.search import store
+
+    if os.path.isdir(path):
+        return {**store.describe_folder(path), "stats": made.stats()}
+    with io.open_container(path) as file:
+        return file.describe()
 
 
 def _open(kind: str, path: str) -> Any:
@@ -79,6 +89,15 @@ def _show_file(facts: dict[str, Any], made: str) -> None:
         ("size", f"{text.size(facts['file_nbytes'])}, format {facts['format_version']}"),
     ]
     print_pairs(facts["path"], pairs)
+    if "stats" in facts:
+        about = facts["stats"]
+        more = [("files", f"{len(facts['files'])}, {text.plural(about['segments'], 'segment')} of vectors")]
+        if about["deleted"]:
+            more.append(("deleted", f"{text.count(about['deleted'])}; codeword index remove --vacuum gives their bytes back"))
+        if about["lists"]:
+            more.append(("lists", text.count(about["lists"]["count"])))
+        print_pairs("index", more)
+        return
     if not facts["arrays"]:
         return
     table = Table(box=None, padding=(0, 2), header_style="dim")
@@ -121,7 +140,11 @@ def verify(
 def _check(path: str) -> str:
     """Check one file to the last byte; says what it holds."""
     from codeword import io
+    from codeword.search import store
 
+    if os.path.isdir(path):
+        parts = store.verify_folder(path)
+        return f"index of {text.plural(len(parts), 'file')}, {text.size(sum(p.describe()['file_nbytes'] for p in parts))}"
     with io.open_container(path) as file:
         file.verify()
         kind, n = file.kind, len(file.names)

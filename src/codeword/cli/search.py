@@ -1,4 +1,4 @@
-"""Commands that search codes: index builds a saved index, search asks one, or a model and vectors or codes."""
+"""The command that searches: an index, or a model and vectors or codes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from codeword.cli.common import (
     Dim,
     Dtype,
     Json,
-    Output,
     Threads,
+    kind_of,
     load_quantizer,
     print_json,
     print_pairs,
@@ -32,56 +32,17 @@ _SHOWN_QUERIES = 5
 Metric = Annotated[str, typer.Option("--metric", help="l2, ip or cosine; smaller is closer for all of them.")]
 
 
-def index(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="File that `fit` wrote.")],
-    data: Annotated[str, typer.Argument(metavar="X", help="Vectors to search in; their ids are their row numbers.")],
-    output: Output,
-    metric: Metric = "l2",
-    threads: Threads = None,
-    dtype: Dtype = None,
-    dim: Dim = None,
-    column: Column = None,
-    array: Array = None,
-    as_json: Json = False,
-) -> None:
-    """Encode vectors into an index and save it; it holds the codes and the model.
-
-    \b
-    Examples:
-      codeword index model.cw X.npy -o X.cwi
-      codeword index model.cw X.npy -o X.cwi --metric cosine
-    """
-    import codeword as cw
-
-    set_threads(threads)
-    made = cw.Index(load_quantizer(model), metric=metric)
-    X = read_rows(data, dtype, dim, column, array)
-    start = time.perf_counter()
-    made.add(X)
-    seconds = time.perf_counter() - start
-    made.save(output)
-    facts = {"index": output, "rows": len(X), **made.stats(), "seconds": seconds}
-    if as_json:
-        print_json(facts)
-        return
-    side = f", {made.stats()['side_bytes']} of them side data" if made.estimator is not None else ""
-    pairs = [
-        ("bytes per vector", f"{made.code_size}{side}"),
-        ("metric", metric),
-        ("encoded in", text.seconds(seconds)),
-    ]
-    print_pairs(f"{output}: index of {text.count(len(X))} vectors", pairs)
-    typer.echo(f"Next: codeword search {output} queries.npy -k 10")
-
-
 def search(
-    target: Annotated[str, typer.Argument(metavar="MODEL|INDEX", help="File that `fit` or `index` wrote.")],
+    target: Annotated[str, typer.Argument(metavar="MODEL|INDEX", help="File that `fit`, or folder that `index build` wrote.")],
     queries: Annotated[str, typer.Argument(metavar="QUERIES", help="Vectors to search with.")],
     k: Annotated[int, typer.Option("-k", metavar="N", min=1, help="Neighbours of each query.")] = 10,
     base: Annotated[str | None, typer.Option("--base", metavar="FILE", help="With a model: vectors to search in.")] = None,
     codes: Annotated[str | None, typer.Option("--codes", metavar="FILE", help="With a model: codes to search in.")] = None,
     metric: Annotated[
         str | None, typer.Option("--metric", help="With a model: l2, ip or cosine.", show_default="l2, or the index's")
+    ] = None,
+    recall: Annotated[
+        float | None, typer.Option("--recall", metavar="SHARE", help="With an index: the share of the neighbours to find.")
     ] = None,
     truth: Annotated[
         str | None, typer.Option("--truth", metavar="FILE", help="Ids of the true neighbours, nearest first: gives recall.")
@@ -102,11 +63,12 @@ def search(
     Examples:
       codeword search model.cw queries.npy --base X.npy -k 10 --exact
       codeword search model.cw queries.npy --codes codes.npy -o ids.npy
-      codeword search X.cwi queries.npy -k 100 --truth truth.ivecs --json
+      codeword search X.index queries.npy -k 100 --recall 0.99 --truth truth.ivecs --json
+      codeword index search X.index queries.npy
     """
     set_threads(threads)
     reading = (dtype, dim, column, array)
-    found = _target(target, base, codes, metric, exact, reading)
+    found = _target(target, base, codes, metric, exact, recall, reading)
     Q = read_rows(queries, *reading)
     start = time.perf_counter()
     ids, away = found.search(Q, k)
@@ -122,10 +84,10 @@ def search(
     }
     known = _truth(truth, base if exact else None, Q, k, found.metric, reading)
     if known is not None:
-        from codeword.metrics import recall
+        from codeword import metrics
 
         facts["recall_k"] = min(ids.shape[1], known.shape[1])
-        facts["recall"] = recall(ids, known, facts["recall_k"])
+        facts["recall"] = metrics.recall(ids, known, facts["recall_k"])
     _write(facts, {"ids": (output, ids), "distances": (distances, away)})
     if as_json:
         print_json(facts if output else {**facts, "ids": ids, "distances": away})
@@ -143,14 +105,20 @@ class _Target:
     search: Callable[[Any, int], Any]
 
 
-def _target(target: str, base: str | None, codes: str | None, metric: str | None, exact: bool, reading: tuple[Any, ...]) -> _Target:
+def _target(
+    target: str,
+    base: str | None,
+    codes: str | None,
+    metric: str | None,
+    exact: bool,
+    recall: float | None,
+    reading: tuple[Any, ...],
+) -> _Target:
     """The saved index, or one made of a model and vectors, or codes as they are."""
     import codeword as cw
-    from codeword import io
     from codeword.search import flat
 
-    with io.open_container(target) as file:
-        kind = file.kind
+    kind = kind_of(target)
     if exact and base is None:
         raise typer.BadParameter("true neighbours can only be found among vectors: give --base", param_hint="--exact")
     if kind == "index":
@@ -169,7 +137,7 @@ def _target(target: str, base: str | None, codes: str | None, metric: str | None
         made, C = load_quantizer(target), read_rows(codes or "")
         by = metric or "l2"
         return _Target(len(C), by, made.code_size, lambda Q, k: flat.scan(made, C, Q, k, by))
-    return _Target(len(index), index.metric, index.code_size, index.search)
+    return _Target(len(index), index.metric, index.code_size, lambda Q, k: index.search(Q, k, recall=recall))
 
 
 def _truth(truth: str | None, base: str | None, Q: NDArray[Any], k: int, metric: str, reading: tuple[Any, ...]) -> Any:

@@ -84,7 +84,7 @@ def load(path: str | os.PathLike[str], verify: str = "touch") -> Any:
 
 def _config(file: Container) -> dict[str, Any]:
     if file.kind != KIND:
-        hint = "; open it with codeword.open_index" if file.kind == "index" else ""
+        hint = "; open it with codeword.open_index" if file.kind.startswith("index") else ""
         raise FormatError(f"{file.path}: it holds kind {file.kind!r}, not a quantizer, transform or pipeline{hint}")
     config = file.header.get("config")
     if not isinstance(config, dict):

@@ -23,7 +23,8 @@ and cosines is ours: on SIFT with 32-byte product codes recall@10 by inner produ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -144,6 +145,8 @@ class EstimatingScorer:
         centred = (queries - mean).astype(np.float32)
         self._inner = estimator.quantizer.scorer(centred, "ip")
         self.rough = None if getattr(self._inner, "rough", None) is None else self._rough
+        self.take: Callable[[NDArray[np.int64]], EstimatingScorer] | None
+        self.take = None if getattr(self._inner, "take", None) is None else self._take
         wide = centred.astype(np.float64)
         along = lane_dot(wide, np.broadcast_to(mean, wide.shape))  # <q̃, mean>
         gains, seconds = estimator._levels.astype(np.float64)
@@ -171,6 +174,15 @@ class EstimatingScorer:
         scores = np.asarray(np.maximum(scores + self._after[:, None], np.float32(self._floor)), np.float32)
         scores[self._nowhere] = 1.0
         return scores
+
+    def _take(self, numbers: NDArray[np.int64]) -> EstimatingScorer:
+        """The scorer of some of the queries."""
+        made = copy(self)
+        made._inner = self._inner.take(numbers)
+        made.rough = None if self.rough is None else made._rough
+        made._nowhere = np.flatnonzero(np.isin(numbers, self._nowhere))
+        made._before, made._after = self._before[numbers], self._after[numbers]
+        return made
 
     def _rough(self, codes: U8, side: U8) -> F32:
         return self._finished(self._inner.rough(codes), side)
@@ -202,7 +214,8 @@ def worthwhile(estimator: Estimator, X: F32) -> bool:
     gain within twice its standard error does not count.
     """
     from codeword.exact import exact_search
-    from codeword.search.flat import Scores, nearest
+    from codeword.search import flat
+    from codeword.search.scan import Source
 
     sample = np.ascontiguousarray(X[keys.sample(0, _STREAM + 1, len(X), _TRAINING_ROWS)])
     held = keys.sample(0, _STREAM + 2, len(sample), min(1024, len(sample) // 4))
@@ -216,7 +229,7 @@ def worthwhile(estimator: Estimator, X: F32) -> bool:
     with_code, _ = exact_search(finer, queries, k, metric)
     side = estimator.side(rows, codes)
 
-    estimated, _ = nearest(lambda batch: Scores.of(estimator.scorer(batch), codes, side), len(rows), queries, k)
+    estimated, _ = flat.search(Source(estimator.scorer, ("codes", "side")), (codes, side), queries, k)
     gain = (_hits(estimated, truth) - _hits(with_code, truth)) / k
     noise = float(gain.std()) / len(gain) ** 0.5
     return bool(gain.mean() > 2 * noise and gain.mean() > 0)

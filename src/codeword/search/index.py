@@ -1,15 +1,14 @@
-"""Index: codes with ids, searched by scanning all of them.
+"""Index: compressed vectors with ids, to add to, change, search and save.
 
-    X (n, d), ids --quantizer, estimator--> codes (n, code_size) + side data --scan(queries)--> ids, distances (q, k)
+    X (n, d), ids --model--> columns, lists --table--> segments;   queries --view, model--> ids, distances (q, k)
 
-Nothing is decoded and no row kept: a vector takes `code_size` bytes, side data included, and its id where ids were given.
+Nothing is decoded and, unless asked for, no row kept: a vector takes `code_size` bytes and its id.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import threading
 from typing import Any
 
 import numpy as np
@@ -18,49 +17,29 @@ from numpy.typing import NDArray
 from codeword import checks, keys
 from codeword.base import METRICS, U8, Quantizer
 from codeword.errors import NotFittedError
-from codeword.search import bars, flat
-from codeword.search import estimator as estimators
-from codeword.search.bars import Calibration, ErrorBars
-from codeword.search.estimator import SIDE_BYTES, Estimator
-from codeword.search.rows import LARGEST_ID, Rows
+from codeword.search import bars, scan
+from codeword.search.bars import Calibration
+from codeword.search.coverage import NEAREST, Coverage
+from codeword.search.estimator import Estimator
+from codeword.search.model import Model, Wanted
+from codeword.search.names import Identity, checked_ids
+from codeword.search.partition import Lists
+from codeword.search.refine import DTYPES
+from codeword.search.result import RangeResult, SearchResult
+from codeword.search.segment import LARGEST_ID
+from codeword.search.table import Snapshot, Table
+from codeword.search.view import View, view
 
 F32 = NDArray[np.float32]
-I64 = NDArray[np.int64]
 _STREAM = 0x1DE7
-_SAMPLE_ROWS = 1 << 15
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """What `Index.search` found; unpacks into ids and distances.
-
-    Attributes
-    ----------
-    ids : ndarray (q, k) int64
-        Nearest first, equal distances by id.
-    distances : ndarray (q, k) float32
-        Smaller is closer: squared Euclidean distance ("l2"), negative inner product ("ip"), one minus cosine similarity ("cosine").
-    metric : str
-    bars : ErrorBars or None
-        Where the exact distances lie, in 95 % of cases; there if the index is calibrated (`Index.calibrate`).
-    """
-
-    ids: I64
-    distances: F32
-    metric: str
-    bars: ErrorBars | None = None
-
-    @property
-    def scores(self) -> F32:
-        """Similarities (q, k) float32, larger is closer: inner product ("ip"), cosine ("cosine"), minus the squared distance ("l2")."""
-        return np.float32(1.0) - self.distances if self.metric == "cosine" else np.float32(0.0) - self.distances
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter((self.ids, self.distances))
+_CALIBRATION_ROWS = 1 << 14
+_DEFAULT_RECALL = 0.95
 
 
 class Index:
     """Compressed vectors with ids: add, search, remove, replace, save.
+
+    Any number of threads may search while one changes the index: each search sees the vectors as they were when it began.
 
     Parameters
     ----------
@@ -68,16 +47,22 @@ class Index:
         Fitted, or fitted by `fit`.
     metric : {"l2", "ip", "cosine"}
         What is near: see `SearchResult`.
+    lists : int or {"auto"}, optional
+        Into how many lists the vectors are divided, of which a search looks at a few; None: not at all. "auto": about ``2 sqrt(n)`` for
+        the n rows of `fit`, or of the first `add`; 1 for fewer than 20,000.
     factors : {"auto"}, True or False
         Whether two bytes of side data are kept with each code, from which distances are estimated (see
         `codeword.search.estimator`). "auto" measures on held-out rows of `fit`, or of the first `add`, whether that finds more
         than two more bytes of code would, and does without where there are fewer than 1,000. Quantizers that keep side data of their
         own (`Quantizer.estimates`) get none.
+    refine : Quantizer or {"float32", "float16", "int8"}, optional
+        What candidates are compared by in the end: a second code, of what the first has left of a vector (the quantizer is fitted to
+        that, unless it is fitted), or the vectors themselves (`codeword.search.refine`).
 
     Attributes
     ----------
-    estimator : Estimator or None
-        What gives side data and distances; None where there are no side data, or it is not decided yet.
+    model : Model or None
+        What was learned; None while it is not decided what a row holds.
     calibration : Calibration or None
         What error bars are made from, once `calibrate` was called.
 
@@ -95,20 +80,38 @@ class Index:
     (98, False)
     """
 
-    def __init__(self, quantizer: Quantizer, metric: str = "l2", *, factors: bool | str = "auto") -> None:
+    def __init__(
+        self,
+        quantizer: Quantizer,
+        metric: str = "l2",
+        *,
+        lists: int | str | None = None,
+        factors: bool | str = "auto",
+        refine: Quantizer | str | None = None,
+    ) -> None:
         if not isinstance(quantizer, Quantizer):
             raise TypeError(f"quantizer: expected a quantizer, got {quantizer!r}")
         if factors is not True and factors is not False and not (isinstance(factors, str) and factors == "auto"):
             raise ValueError(f"factors: expected True, False or 'auto', got {factors!r}")
+        if not (lists is None or (isinstance(lists, str) and lists == "auto")):
+            lists = checks.integer(lists, "lists", 1, 1 << 24)
+        if not (refine is None or isinstance(refine, Quantizer)):
+            checks.choice(refine, "refine", DTYPES)
         self.quantizer = quantizer
         self.metric = checks.choice(metric, "metric", METRICS)
-        self.factors = factors
-        self.estimator: Estimator | None = None
+        self.wanted = Wanted(lists, factors, refine)
+        self.model: Model | None = None
         self.calibration: Calibration | None = None
-        self._rows: Rows | None = None  # None until it is decided what a row holds
+        self._table = Table()
+        self._identity = Identity()
+        self._seen: tuple[Snapshot, View] | None = None
+        self._stored: Any = None  # where it was saved or opened: codeword.search.store.Stored
+        self._saving = threading.Lock()
+
+    # Learning
 
     def fit(self, X: Any) -> Index:
-        """Fit the quantizer, if it is not fitted, and the estimator to training rows `X` (n, d), which are not added.
+        """Fit the quantizer, if it is not fitted, and what else is learned to training rows `X` (n, d), which are not added.
 
         Raises
         ------
@@ -121,7 +124,8 @@ class Index:
         if self.quantizer.d is None:
             self.quantizer.fit(A)
         checks.check_shape(A, "X", self.quantizer.d, False)
-        self._decide(A)
+        with self._table.lock:
+            self._decide(A)
         return self
 
     def calibrate(self, X: Any) -> Index:
@@ -151,11 +155,32 @@ class Index:
         A = checks.rows(X, d=self.quantizer.d, wide=True)
         if len(A) < bars.FEWEST_ROWS:
             raise ValueError(f"X: expected at least {bars.FEWEST_ROWS} rows to calibrate on, got {len(A)}")
-        A = A[keys.sample(0, _STREAM + 1, len(A), _SAMPLE_ROWS // 2)]
+        A = A[keys.sample(0, _STREAM + 1, len(A), _CALIBRATION_ROWS)]
         codes, side = self._encode(A)
         rows = checks.narrow(A, "X") if A.dtype == np.float64 else A
         self.calibration = Calibration.fit(self.metric, rows, codes, side, self._score)
         return self
+
+    def tune(self, queries: Any = None) -> Index:
+        """Measure how many lists find which share of the neighbours, on `queries` (q, d) or on rows kept for that.
+
+        A search that is asked for a recall does so itself where the index has grown or shrunk by half since.
+        """
+        self._check_fitted()
+        with self._table.lock:
+            model = self.model
+            if model is None or not isinstance(model.partition, Lists) or not len(self):
+                return self
+            asked = model.coverage if queries is None else Coverage.keep(checks.rows(queries, "queries", d=self.quantizer.d))
+            assert asked is not None
+            Q, rows = asked.queries.astype(np.float32), self._view()
+            found, _ = scan.nearest(rows, model.source, Q, NEAREST + 1, by_number=True)
+            numbers = found.names if queries is not None or found.names.shape[1] < 2 else found.names[:, 1:]  # the first is itself
+            lists = np.concatenate([s.labels for s in rows.segments])[numbers]
+            model.coverage = asked.measured(model.partition.ranks(Q, lists), model.partition.lists, len(self))
+        return self
+
+    # Changing
 
     def add(self, X: Any, ids: Any = None) -> Index:
         """Add rows.
@@ -163,8 +188,9 @@ class Index:
         Parameters
         ----------
         X : array_like (n, d)
-        ids : array_like (n,) of int, optional
-            At least 0, each once and none in the index; by default they go on from the largest there ever was.
+        ids : array_like (n,) of int or str, optional
+            Each once and none in the index; numbers from 0. By default they go on from the largest number there ever was. The first
+            rows decide whether ids are numbers or strings.
 
         Returns
         -------
@@ -177,129 +203,154 @@ class Index:
         TypeError, ValueError
             For rows or ids that cannot be used; nothing is added then.
         """
-        self._check_fitted()
-        A = checks.to_array(X, "X")
-        checks.check_shape(A, "X", self.quantizer.d, True)
-        names = None if ids is None else _checked_ids(ids, len(A))
-        if names is not None and self._rows is not None:
-            there = self._rows.find(names) >= 0
-            if there.any():
-                raise ValueError(f"ids: {names[np.argmax(there)]} is in the index; upsert replaces vectors")
-        if names is None and self._rows is not None and self._rows.next_id > LARGEST_ID + 1 - len(A):
-            raise ValueError(f"ids: expected ids, as none are left after {self._rows.next_id - 1}")
-        if len(A):
-            codes, side = self._encode(A)
-            self._stored().append(codes, side, names)
-        return self
+        return self._put(X, ids, "add")
 
     def upsert(self, X: Any, ids: Any) -> Index:
         """Add rows `X` (n, d) under `ids` (n,), replacing those that are in the index; otherwise like `add`."""
-        self._check_fitted()
-        A = checks.to_array(X, "X")
-        checks.check_shape(A, "X", self.quantizer.d, True)
-        names = _checked_ids(ids, len(A))
-        if not len(A):
-            return self
-        codes, side = self._encode(A)
-        rows = self._stored()
-        at = rows.find(names)
-        old, new = at >= 0, at < 0
-        rows.replace(at[old], codes[old], side[old])
-        rows.append(codes[new], side[new], names[new])
-        return self
+        return self._put(X, ids, "upsert")
+
+    def update(self, X: Any, ids: Any) -> Index:
+        """Replace the vectors with `ids` (n,), all of which must be in the index, by rows `X` (n, d)."""
+        return self._put(X, ids, "update")
 
     def remove(self, ids: Any) -> Index:
-        """Remove the vectors with `ids`, an int or array_like (n,).
+        """Remove the vectors with `ids`, one id or array_like (n,).
 
         Raises
         ------
         ValueError
             If one is not in the index, or named twice; nothing is removed then.
         """
-        names = _checked_ids(np.atleast_1d(np.asarray(ids)), None)
-        at = np.full(len(names), -1) if self._rows is None else self._rows.find(names)
-        if (at < 0).any():
-            raise ValueError(f"ids: {names[np.argmax(at < 0)]} is not in the index")
-        if self._rows is not None:
-            self._rows.remove(at)
+        checked = checked_ids(ids if isinstance(ids, str) else np.atleast_1d(np.asarray(ids)), None, LARGEST_ID)
+        with self._table.lock:
+            self._table.remove(self._identity.known(checked))
         return self
 
-    def search(self, queries: Any, k: int = 10) -> SearchResult:
+    def vacuum(self) -> Index:
+        """Give back what removed and replaced vectors still take, and lay the rest out for the fastest search."""
+        self._table.vacuum()
+        return self
+
+    # Searching
+
+    def search(
+        self, queries: Any, k: int = 10, *, effort: int | None = None, recall: float | None = None, where: Any = None
+    ) -> SearchResult:
         """The k nearest vectors of each query.
 
         Parameters
         ----------
         queries : array_like (q, d)
+            Of finite numbers. By cosine all vectors are at distance 1 from a query of length 0.
         k : int
-            Where the index holds fewer vectors, all of them are returned.
+            Where there are fewer vectors to return, all of them are.
+        effort : int, optional
+            How many lists to look into; more where they hold too few vectors.
+        recall : float, optional
+            Or: which share of what an exhaustive search of the index would find, 0 to 1; .95 if neither is given. 1: all lists.
+        where : array_like of ids, array of bool, or callable, optional
+            Which vectors may be returned: their ids; an array (m,) that says it for ids 0 to m - 1, no others; or what says it for an
+            array of ids. As many as match and k allows are returned, exactly; what does not match is not scanned where it is more than
+            an eighth. With few matches all of them are.
 
         Returns
         -------
         SearchResult
-            ids (q, min(k, n)) int64 and distances float32; the same for any number of threads and instruction set.
+            ids (q, min(k, matching)) and distances float32; the same for any number of threads and instruction set.
         """
         self._check_fitted()
         k = checks.integer(k, "k", 1, 2**31 - 1)
         Q = checks.rows(queries, "queries", d=self.quantizer.d, wide=True, empty=True)
-        rows = self._rows
-        if rows is None:
-            return SearchResult(np.zeros((len(Q), 0), np.int64), np.zeros((len(Q), 0), np.float32), self.metric)
-        ids, distances = flat.nearest(self._scores_of, len(rows.codes), Q, k, rows.ids)
-        error_bars = None if self.calibration is None else self.calibration.bars(Q, distances, self._score)
-        return SearchResult(ids, distances, self.metric, error_bars)
+        rows, model = self._view(where), self.model
+        if model is None or not rows.n:
+            nothing = np.zeros((len(Q), 0), np.int64)
+            return SearchResult(self._identity.shown(nothing), np.zeros((len(Q), 0), np.float32), self.metric)
+        lists = self._effort(effort, recall)
+        found, counters = model.search(rows, Q, k, lists)
+        last = model.refiner
+        error_bars = (
+            None if self.calibration is None or last is not None else self.calibration.bars(Q, found.distances, self._score)
+        )
+        expected = (
+            None if lists is None or model.coverage is None or model.coverage.curve is None else model.coverage.expected(lists)
+        )
+        exact = last is not None and last.exact
+        ids = self._identity.shown(found.names)
+        return SearchResult(ids, found.distances, self.metric, error_bars, not exact, expected, counters)
+
+    def range_search(
+        self, queries: Any, radius: Any, *, effort: int | None = None, recall: float | None = None, where: Any = None
+    ) -> RangeResult:
+        """All vectors at a distance, computed from codes, of at most `radius`, a number or one a query (q,); see `search`."""
+        self._check_fitted()
+        Q = checks.rows(queries, "queries", d=self.quantizer.d, wide=True, empty=True)
+        radii = np.asarray(radius, np.float64)
+        if radii.shape not in ((), (len(Q),)) or not np.isfinite(radii).all():
+            raise ValueError(f"radius: expected a finite number or {len(Q)} of them, got {radius!r}")
+        rows, model = self._view(where), self.model
+        near = np.broadcast_to(np.minimum(radii, np.finfo(np.float32).max).astype(np.float32), (len(Q),))
+        if model is None or not rows.n:
+            return RangeResult(
+                np.zeros(len(Q) + 1, np.int64), self._identity.shown(np.zeros(0, np.int64)), np.zeros(0, np.float32), self.metric
+            )
+        probes = model.probes(Q, rows, 1, self._effort(effort, recall))
+        bounds, ids, distances = scan.within(rows, model.source, Q, near, probes)
+        return RangeResult(bounds, self._identity.shown(ids), distances, self.metric)
+
+    # What is in it
 
     def __len__(self) -> int:
-        return 0 if self._rows is None else self._rows.n
+        return self._table.snapshot.n
 
     def __contains__(self, ids: Any) -> bool:
         """Whether the vector with this id, or all of several, are in the index."""
-        names = np.atleast_1d(np.asarray(ids))
-        if names.dtype.kind not in "iu" or not len(self):
+        try:
+            names = np.atleast_1d(np.asarray(ids)).ravel()
+            checked = checked_ids(list(dict.fromkeys(names.tolist())), None, LARGEST_ID) if names.size else names
+            return len(self) > 0 and bool((self._table.snapshot.find(self._identity.numbers(checked))[0] >= 0).all())
+        except (TypeError, ValueError):
             return False
-        assert self._rows is not None
-        return bool((self._rows.find(np.ascontiguousarray(names.ravel(), np.int64)) >= 0).all())
 
     @property
-    def ids(self) -> I64:
-        """Ids (n,) int64 of all vectors, in no order that lasts."""
-        return np.zeros(0, np.int64) if self._rows is None else self._rows.all_ids().copy()
+    def ids(self) -> NDArray[Any]:
+        """Ids (n,) of all vectors, int64 or object, in no order that lasts."""
+        return self._identity.shown(self._table.snapshot.ids())
+
+    @property
+    def estimator(self) -> Estimator | None:
+        """What gives side data and distances; None where there are no side data, or it is not decided yet."""
+        return None if self.model is None else self.model.estimator
 
     @property
     def code_size(self) -> int:
-        """Bytes per vector: the code, and the side data where there are any."""
-        return self.quantizer.code_size + (SIDE_BYTES if self.estimator is not None else 0)
+        """Bytes per vector: the code, the side data where there are any, and what the last stage keeps."""
+        return self.quantizer.code_size if self.model is None else self.model.row_bytes
 
     @property
     def model_bytes(self) -> int:
         """Bytes of what is stored once for all vectors."""
-        return self.quantizer.model_bytes + sum(part.nbytes for part in (self.estimator, self.calibration) if part is not None)
+        learned = self.quantizer.model_bytes if self.model is None else self.model.nbytes
+        return learned + (0 if self.calibration is None else self.calibration.nbytes)
 
     def stats(self) -> dict[str, Any]:
-        """What is in the index, as JSON: counts, metric, bytes."""
-        return {
-            "n": len(self),
-            "d": self.quantizer.d,
-            "metric": self.metric,
-            "quantizer": repr(self.quantizer),
-            "factors": self.estimator is not None if self._rows is not None else None,
-            "code_size": self.code_size,
-            "side_bytes": SIDE_BYTES if self.estimator is not None else 0,
-            "rate": None if self.quantizer.d is None else 8 * self.code_size / self.quantizer.d,
-            "model_bytes": self.model_bytes,
-            "nbytes": 0 if self._rows is None else self._rows.nbytes,
-            "calibrated": self.calibration is not None,
-            "memory_mapped": self._rows is not None and self._rows.memory_mapped,
-        }
+        """What is in the index, as JSON: counts, metric, bytes, segments, lists, what recall is foreseen from."""
+        from codeword.search.stats import stats
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Save the index to the file `path`, replacing it; after any failure the old file stays. `open_index` opens it.
+        return stats(self)
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> None:
+        """Save to the folder `path`, or where it was opened or saved last; what is there already is not written again.
+
+        When this returns the index is on the disk; after any failure the folder holds what it held before. `open_index` opens it.
 
         Raises
         ------
         NotFittedError
             If the quantizer is not fitted.
+        ValueError
+            If there is no folder to save to, or another writer has changed it since.
         """
-        from codeword.search.persist import save
+        from codeword.search.store import save
 
         self._check_fitted()
         save(self, path)
@@ -314,69 +365,74 @@ class Index:
                 f"Index: {type(self.quantizer).__name__} is not fitted; call index.fit(X) or fit the quantizer first"
             )
 
-    def _decide(self, A: NDArray[Any]) -> None:
+    def _decide(self, A: NDArray[Any]) -> Model:
         """Decide what a row holds, from rows `A` (n, d) like those to come."""
-        sample = A[keys.sample(0, _STREAM, len(A), _SAMPLE_ROWS)]
-        rows = checks.rows(sample, d=self.quantizer.d, wide=True)
-        self.estimator = estimators.fitted(self.quantizer, self.metric, rows, self.factors)
-        self._rows = Rows(self.quantizer.code_size, SIDE_BYTES if self.estimator is not None else 0)
+        self.model = Model.fit(self.quantizer, self.metric, self.wanted, A)
+        self._table = Table(self.model.partition.lists)
+        return self.model
 
-    def _stored(self) -> Rows:
-        assert self._rows is not None
-        return self._rows
+    def _put(self, X: Any, ids: Any, how: str) -> Index:
+        self._check_fitted()
+        A = checks.to_array(X, "X")
+        checks.check_shape(A, "X", self.quantizer.d, True)
+        checked = None if ids is None and how == "add" else checked_ids(ids, len(A), LARGEST_ID)
+        self._identity.check_kind(checked, self._table.snapshot)
+        if not len(A):
+            return self
+        model = self.model
+        if model is None:
+            checks.rows(A, d=self.quantizer.d, wide=True)
+            with self._table.lock:
+                model = self.model or self._decide(A)
+        columns, labels = model.columns(A)
+        with self._table.lock:
+            numbers = self._identity.to_write(checked, how, self._table.snapshot)
+            self._table.append(columns, numbers, labels, replacing=how != "add")
+        return self
+
+    def _view(self, where: Any = None) -> View:
+        snapshot, seen = self._table.snapshot, self._seen
+        if where is None:
+            if seen is None or seen[0] is not snapshot:
+                self._seen = seen = (snapshot, view(snapshot))
+            return seen[1]
+        return view(snapshot, self._identity.where(where))
+
+    def _effort(self, effort: int | None, recall: float | None) -> int | None:
+        """How many lists to look into; None: all."""
+        if effort is not None and recall is not None:
+            raise ValueError("effort, recall: expected one of them, got both")
+        if recall is not None and (isinstance(recall, bool) or not isinstance(recall, (int, float)) or not 0 < recall <= 1):
+            raise ValueError(f"recall: expected a number above 0, at most 1, got {recall!r}")
+        looked = None if effort is None else checks.integer(effort, "effort", 1, 2**31 - 1)
+        model = self.model
+        if model is None or model.coverage is None or recall == 1:
+            return None
+        if looked is None:
+            if not model.coverage.fits(len(self)):
+                self.tune()
+            looked = model.coverage.effort(_DEFAULT_RECALL if recall is None else float(recall))
+        return None if looked >= model.partition.lists else looked
 
     def _encode(self, A: NDArray[Any]) -> tuple[U8, U8]:
         """Codes and side data of checked rows; the first ones decide about side data."""
-        codes = self.quantizer.encode(A)
-        if self._rows is None:
-            self._decide(A)
-        if self.estimator is None:
-            return codes, np.empty((len(codes), 0), np.uint8)
-        side = np.empty((len(codes), SIDE_BYTES), np.uint8)
-        for start, stop in self.quantizer._blocks(len(codes), "side data"):
-            block = checks.rows(A[start:stop], d=self.quantizer.d, first=start)
-            side[start:stop] = self.estimator.side(block, codes[start:stop])
-        return codes, side
+        with self._table.lock:
+            model = self.model or self._decide(A)
+        return model.encode(A)
 
     def _score(self, Q: NDArray[Any], codes: U8, side: U8) -> F32:
         """Distances (q, n) from queries to rows with these codes and side data."""
-        if self.estimator is None:
-            return np.asarray(self.quantizer.scorer(Q, self.metric).scores(codes))
-        return self.estimator.scorer(Q).scores(codes, side)
-
-    def _scores_of(self, Q: NDArray[Any]) -> flat.Scores:
-        """Distances from a batch of queries to rows."""
-        codes, side = self._stored().codes, self._stored().side
-        if self.estimator is None:
-            return flat.Scores.of(self.quantizer.scorer(Q, self.metric), codes)
-        return flat.Scores.of(self.estimator.scorer(Q), codes, side)
-
-
-def _checked_ids(ids: Any, n: int | None) -> I64:
-    """Ids (n,) int64 of at least 0, each once."""
-    A = np.asarray(ids)
-    if A.dtype.kind not in "iu" and A.size:
-        raise TypeError(f"ids: expected integers, got dtype {A.dtype}")
-    if A.ndim != 1 or (n is not None and len(A) != n):
-        wanted = "(n,)" if n is None else f"({n},), one id a row"
-        raise ValueError(f"ids: expected shape {wanted}, got {A.shape}")
-    bad = (A < 0) | (A > LARGEST_ID)
-    if bad.any():
-        raise ValueError(f"ids: expected integers from 0 to 2**63 - 2, got {A[np.argmax(bad)]} in row {int(np.argmax(bad))}")
-    names = np.ascontiguousarray(A, np.int64)
-    ordered = np.sort(names)
-    twice = ordered[1:][ordered[1:] == ordered[:-1]]
-    if len(twice):
-        raise ValueError(f"ids: expected each id once, got {twice[0]} twice")
-    return names
+        assert self.model is not None
+        return self.model.score(Q, codes, side)
 
 
 def open_index(path: str | os.PathLike[str], verify: str = "touch") -> Index:
-    """Open an index that `Index.save` wrote; codes stay in the file, memory-mapped, until they are changed.
+    """Open an index that `Index.save` wrote; what it holds stays in its files, memory-mapped, which are never changed.
 
     Parameters
     ----------
     path : str or path-like
+        The folder, or a file of an earlier version.
     verify : {"touch", "open", "off"}
         When codes are compared with their checksums: at the first search or change, now, or never.
 
@@ -393,11 +449,11 @@ def open_index(path: str | os.PathLike[str], verify: str = "touch") -> Index:
     --------
     >>> import os, tempfile, numpy as np, codeword as cw
     >>> X = np.random.default_rng(0).normal(size=(500, 8)).astype("f4")
-    >>> path = os.path.join(tempfile.mkdtemp(), "vectors.cw")
+    >>> path = os.path.join(tempfile.mkdtemp(), "vectors")
     >>> cw.Index(cw.ScalarQuantizer(4).fit(X)).add(X).save(path)
     >>> len(cw.open_index(path))
     500
     """
-    from codeword.search.persist import open_file
+    from codeword.search import store
 
-    return open_file(path, verify)
+    return store.open_path(path, verify)
