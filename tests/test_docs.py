@@ -36,7 +36,7 @@ def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_commands_in_the_readme_exist() -> None:
     from codeword.cli.app import app
 
-    known = {c.name for c in app.registered_commands}
+    known = {c.name for c in app.registered_commands} | {g.name for g in app.registered_groups}
     for page in PAGES:
         for command in re.findall(r"^    codeword (\w+)", page.read_text(encoding="utf-8"), re.MULTILINE):
             assert command in known, f"{page.name}: codeword {command}"

@@ -330,8 +330,8 @@ def _named(header: Mapping[str, Any]) -> set[str]:
 
 def _collect(folder: str) -> None:
     """Remove files of ours that the manifest does not name: those of earlier commits, and of writers that were stopped."""
-    kept = _named(open_container(os.path.join(folder, MANIFEST)).header)
-    for name in os.listdir(folder):
-        if _OURS.fullmatch(name) and name not in kept:
-            with suppress(OSError):
+    with suppress(OSError, FormatError):  # the index is saved already
+        kept = _named(open_container(os.path.join(folder, MANIFEST)).header)
+        for name in os.listdir(folder):
+            if _OURS.fullmatch(name) and name not in kept:
                 os.unlink(os.path.join(folder, name))
