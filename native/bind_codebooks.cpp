@@ -24,7 +24,8 @@ void expect(bool condition, const std::string& message) {
   if (!condition) throw std::invalid_argument(message);
 }
 
-int64_t row_stride(const Rows<const float>& x, const char* name) {
+template <class T>
+int64_t row_stride(const Rows<const T>& x, const char* name) {
   expect(x.size() == 0 || x.shape(1) == 1 || x.stride(1) == 1,
          std::string(name) + ": the columns of a row must be adjacent");
   return x.stride(0);
@@ -36,7 +37,8 @@ void expect_shape(int64_t n, int64_t d, int64_t wanted_n, int64_t wanted_d, cons
          std::string(name) + ": expected shape " + shape(wanted_n, wanted_d) + ", got " + shape(n, d));
 }
 
-void make_codebooks(Codebooks* self, const std::vector<Matrix<const float>>& codebooks) {
+template <class T>
+void make_codebooks(Codebooks* self, const std::vector<Matrix<const T>>& codebooks) {
   expect(!codebooks.empty(), "codebooks: expected at least one");
   for (const auto& c : codebooks) {
     expect(c.shape(0) >= 1 && c.shape(1) >= 1 && c.shape(0) <= INT_MAX, "codebooks: expected (k, d) with k, d >= 1");
@@ -47,9 +49,12 @@ void make_codebooks(Codebooks* self, const std::vector<Matrix<const float>>& cod
   }
 }
 
-void assign(const Codebooks& self, const Rows<const float>& x, const Matrix<int32_t>& labels,
+template <class T>
+void assign(const Codebooks& self, const Rows<const T>& x, const Matrix<int32_t>& labels,
             const std::optional<Matrix<double>>& distances) {
   const auto n = static_cast<int64_t>(x.shape(0));
+  if (self.wide() != (sizeof(T) == sizeof(double)))
+    throw nb::type_error("x: expected the number type of the codebooks");
   expect_shape(n, x.shape(1), n, self.d(), "x");
   expect_shape(labels.shape(0), labels.shape(1), n, self.m(), "labels");
   if (distances) expect_shape(distances->shape(0), distances->shape(1), n, self.m(), "distances");
@@ -68,9 +73,10 @@ void expect_labels(const Vector<const int32_t>& labels, int64_t n, int64_t k, co
   expect(lowest >= 0 && highest < k, std::string(name) + ": expected labels from 0 to k - 1");
 }
 
-void accumulate_rows(const Rows<const float>& x, const Vector<const int32_t>& labels,
+template <class T>
+void accumulate_rows(const Rows<const T>& x, const Vector<const int32_t>& labels,
                      const Vector<const int32_t>& exponents, int32_t weight_exponent, const Matrix<int64_t>& sums,
-                     const Vector<int64_t>& counts, const std::optional<Vector<const float>>& weights,
+                     const Vector<int64_t>& counts, const std::optional<Vector<const T>>& weights,
                      const std::optional<Vector<const int32_t>>& old_labels) {
   const auto n = static_cast<int64_t>(x.shape(0)), d = static_cast<int64_t>(x.shape(1));
   const auto k = static_cast<int64_t>(sums.shape(0));
@@ -83,9 +89,9 @@ void accumulate_rows(const Rows<const float>& x, const Vector<const int32_t>& la
   expect_labels(labels, n, k, "labels");
   if (old_labels) expect_labels(*old_labels, n, k, "old_labels");
   if (weights) expect(static_cast<int64_t>(weights->shape(0)) == n, "weights: expected one a row");
-  Accumulate job = {x.data(),        n,       d,           row_stride(x, "x"),
-                    labels.data(),   nullptr, nullptr,     exponents.data(),
-                    weight_exponent, k,       sums.data(), counts.data()};
+  Accumulate<T> job = {x.data(),        n,       d,           row_stride(x, "x"),
+                       labels.data(),   nullptr, nullptr,     exponents.data(),
+                       weight_exponent, k,       sums.data(), counts.data()};
   if (old_labels) job.old_labels = old_labels->data();
   if (weights) job.weights = weights->data();
   nb::gil_scoped_release release;
@@ -117,17 +123,25 @@ void add_values(const Vector<const double>& values, const std::optional<Vector<c
 void bind_codebooks(nb::module_& m) {
   using namespace nb::literals;
   nb::class_<Codebooks>(m, "Codebooks", "m codebooks that cover the columns of a row side by side.")
-      .def("__init__", &make_codebooks, "codebooks"_a, "Copies a list of (k_i, d_i) float32 codebooks.")
+      .def("__init__", &make_codebooks<float>, "codebooks"_a, "Copies a list of (k_i, d_i) float32 codebooks.")
+      .def("__init__", &make_codebooks<double>, "codebooks"_a,
+           "Copies a list of (k_i, d_i) float64 codebooks, for float64 rows; numbers must be in the range of float32.")
       .def_prop_ro("m", &Codebooks::m, "Number of codebooks.")
       .def_prop_ro("d", &Codebooks::d, "Columns of a row.")
-      .def("assign", &assign, "x"_a.noconvert(), "labels"_a.noconvert(), "distances"_a.noconvert() = nb::none(),
+      .def("assign", &assign<float>, "x"_a.noconvert(), "labels"_a.noconvert(), "distances"_a.noconvert() = nb::none(),
            "Write the number of the nearest codeword of each piece of the rows `x` (n, d) float32 to `labels` (n, m)\n"
-           "int32 and its squared distance to `distances` (n, m) float64. Ties go to the lowest number.");
-  m.def("accumulate", &accumulate_rows, "x"_a.noconvert(), "labels"_a.noconvert(), "exponents"_a.noconvert(),
+           "int32 and its squared distance to `distances` (n, m) float64. Ties go to the lowest number.")
+      .def("assign", &assign<double>, "x"_a.noconvert(), "labels"_a.noconvert(), "distances"_a.noconvert() = nb::none(),
+           "The same for rows and codebooks of float64.");
+  m.def("accumulate", &accumulate_rows<float>, "x"_a.noconvert(), "labels"_a.noconvert(), "exponents"_a.noconvert(),
         "weight_exponent"_a, "sums"_a.noconvert(), "counts"_a.noconvert(), "weights"_a.noconvert() = nb::none(),
         "old_labels"_a.noconvert() = nb::none(),
         "sums[label] += round(x * weight * 2**exponents), counts[label] += round(weight * 2**weight_exponent), in\n"
         "int64; without weights counts grow by 1. Given old labels, rows whose label changed move, others stay.");
+  m.def("accumulate", &accumulate_rows<double>, "x"_a.noconvert(), "labels"_a.noconvert(), "exponents"_a.noconvert(),
+        "weight_exponent"_a, "sums"_a.noconvert(), "counts"_a.noconvert(), "weights"_a.noconvert() = nb::none(),
+        "old_labels"_a.noconvert() = nb::none(),
+        "The same of float64 rows and weights; x * weight is rounded to float64 first.");
   m.def(
       "keep_farthest", &farthest_rows, "labels"_a.noconvert(), "losses"_a.noconvert(), "first"_a,
       "largest"_a.noconvert(), "farthest"_a.noconvert(),

@@ -10,16 +10,19 @@ namespace codeword {
 // Rows to be added to the sums of their labels: sums[labels[i], j] += round(x[i, j] * weights[i] * scales[j]) for j <
 // d, rounded to the nearest integer, ties to even. Given old_labels, rows whose label did not change are skipped and
 // the others also subtracted from the sums of their old label. Scales are powers of two; no product reaches 2^51.
+template <class T>
 struct AccumulateRows {
-  const float* x;
+  const T* x;
   int64_t x_stride, d;
-  const float* weights;  // (n), or null for 1
+  const T* weights;      // (n), or null for 1
   const double* scales;  // (d)
   const int32_t *labels, *old_labels;
   int64_t* sums;
   int64_t sums_stride;
 };
-using accumulate_fn = void(const AccumulateRows& rows, int64_t n);
+using accumulate_fn = void(const AccumulateRows<float>& rows, int64_t n);
+// The same of float64 rows and weights, whose product is rounded to float64 first.
+using accumulate_wide_fn = void(const AccumulateRows<double>& rows, int64_t n);
 
 // A filter's form of a codebook, and the constants of its error bound. See kernels/assign_prepare.h.
 struct AssignFilter {
@@ -36,10 +39,11 @@ struct AssignFilterS16 {
   float base, per_norm;
 };
 
-// A codebook, or a part of one, prepared for `assign` of the same ISA. The caller sets the first four.
+// A codebook, or a part of one, prepared for `assign` of the same ISA. The caller sets the first five.
 struct AssignCodebook {
   int64_t k, d;
   const float* codewords;  // (k, d)
+  const double* wide;      // (k, d) of which `codewords` are the roundings, for float64 rows; null for float32 rows
   const int32_t* numbers;  // (k) rising: what codewords are called in labels; null for 0 .. k - 1
   double* norms;           // (k) <c, c>, in lane order
   float* centre;
@@ -56,10 +60,13 @@ using assign_prepare_fn = int64_t(AssignCodebook& book, void* storage);
 
 // labels[i] = the nearest codeword of x[i], as ARCHITECTURE.md defines it; distances[i], unless null, its squared
 // distance. A codebook in several parts takes one call a part, all with the same `scores`, and all but the first with
-// `merge`: the nearest codeword so far stays where it beats those of this part.
+// `merge`: the nearest codeword so far stays where it beats those of this part. Given float64 rows, and a codebook that
+// has float64 codewords, those decide; x are the float32 roundings of the rows.
 struct AssignRows {
   const float* x;
   int64_t x_stride;
+  const double* wide;
+  int64_t wide_stride;
   int32_t* labels;
   int64_t labels_stride;
   double* distances;

@@ -103,3 +103,17 @@ def test_the_farthest_row_of_each_label_is_kept_ties_to_the_first() -> None:
     assert farthest[0] == 102
     with pytest.raises(ValueError, match="labels from 0 to k - 1"):
         _native.keep_farthest(labels + 2, losses, 0, largest, farthest)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("n", "d", "k"), [(0, 3, 2), (1000, 7, 3), (60, 100, 9)])
+def test_float64_equals_its_definition(isa: str, n: int, d: int, k: int, weighted: bool) -> None:
+    x32, labels, exponents, w32 = problem(n, d, k)
+    rng = np.random.default_rng(0)
+    x = x32 * (1 + 1e-9 * rng.normal(size=x32.shape))
+    weights = w32 * (1 + 1e-9 * rng.normal(size=n)) if weighted else None
+    sums, counts = np.zeros((k, d), np.int64), np.zeros(k, np.int64)
+    _native.accumulate(x, labels, exponents, 20, sums, counts, weights, None)
+    np.testing.assert_array_equal(sums, reference.accumulate_wide(x, labels, exponents, k, weights))
+    grains = np.ones(n) if weights is None else np.rint(np.ldexp(weights, 20))
+    np.testing.assert_array_equal(counts, np.bincount(labels, grains, k).astype(np.int64))

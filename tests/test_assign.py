@@ -16,6 +16,7 @@ from codeword import _native, reference
 from hard_rows import HARD, normal
 
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
 I32 = NDArray[np.int32]
 
 # Every remainder of the 4, 8 and 16 lanes of a vector, of the 2 and 4 bytes of an integer dot product, both sides of the
@@ -214,3 +215,58 @@ def test_wrong_shapes_are_refused() -> None:
         _native.Codebooks([])
     with pytest.raises(TypeError):
         packed.assign(x.astype(np.float64), labels)
+
+
+def _near_one_point(rng: np.random.Generator, n: int, k: int, d: int, spread: float) -> tuple[F64, F64]:
+    codebook = rng.normal(size=(1, d)) + spread * rng.normal(size=(k, d))
+    return codebook[rng.integers(0, k, n)] + spread * rng.normal(size=(n, d)), codebook
+
+
+def _nearly_midpoints(rng: np.random.Generator, n: int, k: int, d: int) -> tuple[F64, F64]:
+    codebook = np.round(2 * rng.normal(size=(k, d)))
+    middle = (codebook[rng.integers(0, k, n)] + codebook[rng.integers(0, k, n)]) / 2
+    return middle * (1 + 1e-15 * rng.normal(size=(n, d))), codebook
+
+
+def _lengths(rng: np.random.Generator, k: int, d: int) -> F64:
+    return rng.normal(size=(k, d)) * 10.0 ** rng.integers(-8, 8, (k, 1))
+
+
+WIDE = {
+    "plain": lambda rng, n, k, d: (rng.normal(size=(n, d)), rng.normal(size=(k, d))),
+    "closer than float32 tells": lambda rng, n, k, d: _near_one_point(rng, n, k, d, 1e-9),
+    "ties but for the last digits": _nearly_midpoints,
+    "far from zero": lambda rng, n, k, d: (1e6 + rng.normal(size=(n, d)), 1e6 + rng.normal(size=(k, d))),
+    "vanishing in float32": lambda rng, n, k, d: (1e-44 * rng.normal(size=(n, d)), 1e-44 * rng.normal(size=(k, d))),
+    "of all lengths": lambda rng, n, k, d: (rng.normal(size=(n, d)) * 10.0 ** rng.integers(-30, 30, (n, 1)), _lengths(rng, k, d)),
+}
+
+
+@pytest.mark.parametrize("kind", WIDE)
+@pytest.mark.parametrize(
+    ("d", "k"), [(1, 3), (2, 17), (3, 257), (8, 16), (9, 40), (17, 300), (33, 65), (64, 1025), (130, 70), (400, 257)]
+)
+def test_float64_equals_its_definition(isa: str, d: int, k: int, kind: str) -> None:
+    x, codebook = WIDE[kind](np.random.default_rng(1000 * d + k), 40, k, d)
+    labels, squares = np.full((40, 1), -1, np.int32), np.full((40, 1), -1.0)
+    _native.Codebooks([codebook]).assign(x, labels, squares)
+    expected = reference.assign(x, codebook, np.float64)
+    np.testing.assert_array_equal(labels[:, 0], expected)
+    np.testing.assert_array_equal(squares[:, 0], reference.lane_sqdist(x, codebook[expected], np.float64))
+
+
+def test_float64_pieces_and_strides() -> None:
+    rng = np.random.default_rng(0)
+    x, books = rng.normal(size=(3000, 30)), [rng.normal(size=(20, 3)), rng.normal(size=(300, 9))]
+    labels = np.full((3000, 2), -1, np.int32)
+    _native.Codebooks(books).assign(x[:, 5:17], labels)
+    expected = [reference.assign(x[:, 5:8], books[0], np.float64), reference.assign(x[:, 8:17], books[1], np.float64)]
+    np.testing.assert_array_equal(labels, np.stack(expected, axis=1))
+
+
+def test_rows_and_codebooks_of_two_types_are_refused() -> None:
+    labels = np.zeros((1, 1), np.int32)
+    with pytest.raises(TypeError, match="expected the number type of the codebooks"):
+        _native.Codebooks([np.zeros((2, 3), np.float32)]).assign(np.zeros((1, 3)), labels)
+    with pytest.raises(TypeError, match="expected the number type of the codebooks"):
+        _native.Codebooks([np.zeros((2, 3))]).assign(np.zeros((1, 3), np.float32), labels)

@@ -15,11 +15,12 @@ constexpr size_t kMostParts = 6;
 double reach_of_part(int64_t d) { return d > 96 ? 4 : 16; }
 
 // Of at most 64 coordinates: equality is checked on all of them anyway.
-uint64_t hash_floats(const float* x, int64_t d) {
+template <class T>
+uint64_t hash_numbers(const T* x, int64_t d) {
   uint64_t hash = 0;
   for (int64_t i = 0; i < d; i += (d + 63) / 64) {
-    uint32_t bits;
-    std::memcpy(&bits, x + i, sizeof bits);
+    uint64_t bits = 0;
+    std::memcpy(&bits, x + i, sizeof(T));
     hash = (hash ^ bits) * 0x9E3779B97F4A7C15u;
     hash ^= hash >> 32;
   }
@@ -50,14 +51,15 @@ std::vector<double> squares_about_mean(const float* codewords, int64_t d, const 
 
 }  // namespace
 
-std::vector<int32_t> distinct_codewords(const float* codewords, int64_t k, int64_t d) {
+template <class T>
+std::vector<int32_t> distinct_codewords(const T* codewords, int64_t k, int64_t d) {
   uint64_t size = 4;
   while (size < 2 * static_cast<uint64_t>(k)) size *= 2;
   std::vector<int32_t> table(size, -1), distinct;
   for (int64_t c = 0; c < k; ++c) {
-    const float* codeword = codewords + c * d;
-    uint64_t at = hash_floats(codeword, d) & (size - 1);
-    while (table[at] >= 0 && std::memcmp(codewords + table[at] * d, codeword, sizeof(float) * static_cast<size_t>(d))) {
+    const T* codeword = codewords + c * d;
+    uint64_t at = hash_numbers(codeword, d) & (size - 1);
+    while (table[at] >= 0 && std::memcmp(codewords + table[at] * d, codeword, sizeof(T) * static_cast<size_t>(d))) {
       at = (at + 1) & (size - 1);
     }
     if (table[at] >= 0) continue;
@@ -66,6 +68,8 @@ std::vector<int32_t> distinct_codewords(const float* codewords, int64_t k, int64
   }
   return distinct;
 }
+template std::vector<int32_t> distinct_codewords(const float*, int64_t, int64_t);
+template std::vector<int32_t> distinct_codewords(const double*, int64_t, int64_t);
 
 std::vector<std::vector<int32_t>> parts_of_like_norm(const float* codewords, int64_t d, std::vector<int32_t> numbers) {
   std::vector<std::vector<int32_t>> parts;

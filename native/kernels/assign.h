@@ -87,7 +87,7 @@ inline int64_t filter_rows(const AssignCodebook& book, const Filter& filter, con
         if constexpr (leaves_many<Filter>) {
           if (found.n > Filter::kScreened) found.n = screen(book, x[r], found.index, found.n);
         }
-        scratch.found[row[r]] = nearest_of(book, x[r], found.index, found.n);
+        scratch.found[row[r]] = nearest_of(book, rows, row[r], found.index, found.n);
       }
     }
   }
@@ -124,14 +124,14 @@ inline void find_nearest(const AssignCodebook& book, const AssignScratch& scratc
   left = filter_rows(book, FilterF32(book, scratch), scratch, rows, scratch.pending, left, all);
   for (int64_t j = 0; j < left; ++j) {
     const int64_t row = scratch.pending[j];
-    scratch.found[row] = nearest_of_all(book, rows.x + row * rows.x_stride);
+    scratch.found[row] = nearest_of_all(book, rows, row);
   }
 }
 
 // Writes what was found for row i, unless a codeword of an earlier part is as near and has a lower number, or is
 // nearer.
-inline void write_label(const AssignCodebook& book, const AssignRows& rows, int64_t i, int32_t found) {
-  const float* x = rows.x + i * rows.x_stride;
+template <class T>
+inline void write_label(const AssignCodebook& book, const AssignRows& rows, const T* x, int64_t i, int32_t found) {
   int32_t& label = rows.labels[i * rows.labels_stride];
   const int32_t number = book.numbers ? book.numbers[found] : found;
   if (rows.scores) {
@@ -141,7 +141,7 @@ inline void write_label(const AssignCodebook& book, const AssignRows& rows, int6
   }
   label = number;
   if (rows.distances) {
-    rows.distances[i * rows.distances_stride] = exact_sqdist(x, book.codewords + found * book.d, book.d);
+    rows.distances[i * rows.distances_stride] = exact_sqdist(x, deciding(book, x) + found * book.d, book.d);
   }
 }
 
@@ -151,15 +151,22 @@ void assign(const AssignCodebook& book, const AssignRows& rows, int64_t n, void*
   for (int64_t begin = 0; begin < n; begin += kBatchRows) {
     AssignRows batch = rows;
     batch.x += begin * rows.x_stride;
+    if (batch.wide) batch.wide += begin * rows.wide_stride;
     batch.labels += begin * rows.labels_stride;
     if (batch.distances) batch.distances += begin * rows.distances_stride;
     if (batch.scores) batch.scores += begin;
     const int64_t size = min_of(n - begin, kBatchRows);
     if (book.k <= kFewCodewords) {
-      for (int64_t i = 0; i < size; ++i) scratch.found[i] = nearest_of_all(book, batch.x + i * batch.x_stride);
+      for (int64_t i = 0; i < size; ++i) scratch.found[i] = nearest_of_all(book, batch, i);
     } else {
       find_nearest(book, scratch, batch, size);
     }
-    for (int64_t i = 0; i < size; ++i) write_label(book, batch, i, scratch.found[i]);
+    for (int64_t i = 0; i < size; ++i) {
+      if (batch.wide) {
+        write_label(book, batch, batch.wide + i * batch.wide_stride, i, scratch.found[i]);
+      } else {
+        write_label(book, batch, batch.x + i * batch.x_stride, i, scratch.found[i]);
+      }
+    }
   }
 }

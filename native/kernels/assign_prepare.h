@@ -27,6 +27,9 @@ struct CodebookShape {
   double radius;    // the largest |c| after centring
   double norm;      // the largest |c| before
   double centre;    // |centre|
+  double rounding;  // how far a float64 codeword and its float32 form may differ; 0 without float64
+  double unit;      // a row x and its float32 form differ by at most unit |x| + flushed
+  double flushed;
   double* squares;  // (k) |c|^2 after centring, not scaled
   double* sums;     // (d)
   float* row;       // (d, rounded up to whole vectors)
@@ -57,7 +60,8 @@ inline void centre_codebook(AssignCodebook& book, CodebookShape& shape) {
   double radius = 0, norm = 0;
   for (int64_t c = 0; c < book.k; ++c) {
     const float* codeword = book.codewords + c * book.d;
-    book.norms[c] = exact_dot(codeword, codeword, book.d);
+    book.norms[c] = book.wide ? exact_dot(book.wide + c * book.d, book.wide + c * book.d, book.d)
+                              : exact_dot(codeword, codeword, book.d);
     shape.squares[c] = exact_sqdist(codeword, book.centre, book.d);
     norm = max_of(norm, book.norms[c]);
     radius = max_of(radius, shape.squares[c]);
@@ -71,6 +75,13 @@ inline void centre_codebook(AssignCodebook& book, CodebookShape& shape) {
   const double up = book.scale * (1 + 0x1p-30), tiny = 0x1p-100;
   shape.radius = radius * up + tiny;
   shape.norm = sqrt_of(norm) * up;
+  shape.rounding = shape.unit = shape.flushed = 0;
+  if (book.wide) {
+    shape.unit = 1.01 * kU32;
+    shape.flushed = book.scale * sqrt_of(static_cast<double>(book.d)) * 0x1p-148;
+    shape.norm = shape.norm * (1 + 2 * kU32) + shape.flushed;
+    shape.rounding = shape.unit * shape.norm + shape.flushed;
+  }
   shape.centre = centre * up + tiny;
 }
 
@@ -84,13 +95,26 @@ CODEWORD_INLINE F32 centred(const AssignCodebook& book, const float* x, int64_t 
 // of its eight lanes adds ceil(d / 8) exact products; three more additions join the lanes, one joins <c, c> and <x, c>.
 inline double exact_form_error(int64_t d) { return 1.01 * kU64 * (static_cast<double>((d + 7) / 8) + 8); }
 
+// What the rounding of float64 rows and codewords to float32, which the filters see, changes a score by: at most
+// base + per_norm |x|, x centred (docs/exactness.md, float64).
+struct RoundingError {
+  double base, per_norm;
+};
+inline RoundingError rounding_error(const CodebookShape& shape) {
+  const double cross = shape.rounding + shape.unit * (shape.norm + shape.rounding);
+  return {1.01 * (2 * shape.norm * shape.rounding + shape.rounding * shape.rounding + 2 * shape.centre * cross +
+                  2 * shape.flushed * (shape.norm + shape.rounding)),
+          1.01 * 2 * cross};
+}
+
 // Adds what every filter's slack has in common: the rounding of the exact form itself (its scores decide, so the filter
 // must bound those, not the real ones) and underflow; then doubles, and covers the rounding of norms and of the slack.
 inline void finish_bound(AssignFilter& filter, const CodebookShape& shape, int64_t d) {
   const double dd = static_cast<double>(d);
   const double exact = exact_form_error(d), underflow = (dd + 16) * 0x1p-120;
-  filter.base += exact * shape.norm * (shape.norm + 2 * shape.centre) + underflow;
-  filter.per_norm += exact * 2 * shape.norm + underflow;
+  const RoundingError wide = rounding_error(shape);
+  filter.base += exact * shape.norm * (shape.norm + 2 * shape.centre) + underflow + wide.base;
+  filter.per_norm += exact * 2 * shape.norm + underflow + wide.per_norm;
   const double up = 1 + 2 * (dd + 64) * kU32;
   filter.per_norm *= 2 * up;
   filter.per_residual *= 2 * up;

@@ -103,8 +103,13 @@ struct Candidates {
   }
 };
 
-CODEWORD_INLINE double exact_score(const AssignCodebook& book, const float* x, int64_t c) {
-  return book.norms[c] - 2 * exact_dot(x, book.codewords + c * book.d, book.d);
+// What decides: the float64 codewords where there are any, else the float32 ones.
+CODEWORD_INLINE const float* deciding(const AssignCodebook& book, const float*) { return book.codewords; }
+CODEWORD_INLINE const double* deciding(const AssignCodebook& book, const double*) { return book.wide; }
+
+template <class T>
+CODEWORD_INLINE double exact_score(const AssignCodebook& book, const T* x, int64_t c) {
+  return book.norms[c] - 2 * exact_dot(x, deciding(book, x) + c * book.d, book.d);
 }
 
 // The codeword of lowest exact score so far, of equals the one of lowest index.
@@ -113,12 +118,12 @@ struct Nearest {
   double score;
 
   // Compares kCount codewords at a time: their sums do not wait for each other.
-  template <int64_t kCount>
-  CODEWORD_INLINE void take(const AssignCodebook& book, const float* x, const int32_t* indices) {
-    const float* codewords[kCount];
+  template <int64_t kCount, class T>
+  CODEWORD_INLINE void take(const AssignCodebook& book, const T* x, const int32_t* indices) {
+    const T* codewords[kCount];
     double dots[kCount];
-    for (int64_t j = 0; j < kCount; ++j) codewords[j] = book.codewords + indices[j] * book.d;
-    exact_dots<kCount>(x, codewords, book.d, dots);
+    for (int64_t j = 0; j < kCount; ++j) codewords[j] = deciding(book, x) + indices[j] * book.d;
+    exact_dots<kCount, T>(x, codewords, book.d, dots);
     for (int64_t j = 0; j < kCount; ++j) {
       const double other = book.norms[indices[j]] - 2 * dots[j];
       if (other < score || (other == score && indices[j] < index)) *this = {indices[j], other};
@@ -127,7 +132,8 @@ struct Nearest {
 };
 
 // The nearest of n codewords, listed in `index`.
-inline int32_t nearest_of_several(const AssignCodebook& book, const float* x, const int32_t* index, int64_t n) {
+template <class T>
+inline int32_t nearest_of_several(const AssignCodebook& book, const T* x, const int32_t* index, int64_t n) {
   Nearest nearest = {0x7fffffff, __builtin_huge_val()};
   int64_t j = 0;
   for (; j + 4 <= n; j += 4) nearest.take<4>(book, x, index + j);
@@ -175,11 +181,16 @@ inline int32_t screen(const AssignCodebook& book, const float* x, int32_t* index
   return kept;
 }
 
-CODEWORD_INLINE int32_t nearest_of(const AssignCodebook& book, const float* x, const int32_t* index, int64_t n) {
-  return n == 1 ? index[0] : nearest_of_several(book, x, index, n);
+// The same for row i of `rows`.
+CODEWORD_INLINE int32_t nearest_of(const AssignCodebook& book, const AssignRows& rows, int64_t i, const int32_t* index,
+                                   int64_t n) {
+  if (n == 1) return index[0];
+  return rows.wide ? nearest_of_several(book, rows.wide + i * rows.wide_stride, index, n)
+                   : nearest_of_several(book, rows.x + i * rows.x_stride, index, n);
 }
 
-inline int32_t nearest_of_all(const AssignCodebook& book, const float* x) {
+template <class T>
+inline int32_t nearest_of_all(const AssignCodebook& book, const T* x) {
   Nearest nearest = {0x7fffffff, __builtin_huge_val()};
   int32_t c = 0;
   for (; c + 4 <= book.k; c += 4) {
@@ -188,4 +199,9 @@ inline int32_t nearest_of_all(const AssignCodebook& book, const float* x) {
   }
   for (; c < book.k; ++c) nearest.take<1>(book, x, &c);
   return nearest.index;
+}
+
+CODEWORD_INLINE int32_t nearest_of_all(const AssignCodebook& book, const AssignRows& rows, int64_t i) {
+  return rows.wide ? nearest_of_all(book, rows.wide + i * rows.wide_stride)
+                   : nearest_of_all(book, rows.x + i * rows.x_stride);
 }

@@ -91,9 +91,14 @@ inline double pack_codeword_s16(AssignCodebook& book, int64_t c) {
 inline void bound_s16(AssignCodebook& book, const CodebookShape& shape, double grid, double radius, double lost) {
   const double row_lost = 0.505 * sqrt_of(static_cast<double>(book.d)), up = 1 + 0x1p-18;
   const double norm = shape.norm * grid * up, centre = shape.centre * grid * up, exact = exact_form_error(book.d);
-  book.s16.base = static_cast<float>(
-      2 * up * (row_lost * radius + row_lost * lost + exact * norm * (norm / 2 + centre + row_lost) + 2));
-  book.s16.per_norm = static_cast<float>(2 * up * (lost + exact * norm));
+  // Half a score, in units of the grid; |x| there is at most |rounded x| + row_lost.
+  const RoundingError wide = rounding_error(shape);
+  const double wide_base = wide.base * grid * grid / 2, wide_norm = wide.per_norm * grid / 2;
+  book.s16.base =
+      static_cast<float>(2 * up *
+                         (row_lost * radius + row_lost * lost + exact * norm * (norm / 2 + centre + row_lost) + 2 +
+                          wide_base + wide_norm * row_lost));
+  book.s16.per_norm = static_cast<float>(2 * up * (lost + exact * norm + wide_norm));
 }
 
 // Chooses the grid, packs, and derives the bound. The filter is not used where a sum could reach 2^31 (a centre so far

@@ -94,8 +94,8 @@ struct NarrowBlock {
     store(rows.limit + first, limit);
   }
 
-  // The label of a row that is not left.
-  CODEWORD_INLINE int32_t decide(const float* x, int64_t r) const {
+  // The label of row `begin` + r of `all`, row r of the block, that is not left.
+  CODEWORD_INLINE int32_t decide(const AssignRows& all, int64_t begin, int64_t r) const {
     const int64_t width = book.panel_vectors * kLanes, first = (rows.best[r] & mask) * kLanes;
     const int32_t* panel = book.s16.panels + first / width * width * kPairs + first % width;
     I32 sum = load(book.s16.offsets + first);
@@ -106,7 +106,7 @@ struct NarrowBlock {
     int32_t index[kLanes];
     int64_t n = 0;
     for (; near; near &= near - 1) index[n++] = static_cast<int32_t>(first + lowest_bit(near));
-    return nearest_of_several(book, x, index, n);
+    return nearest_of(book, all, begin + r, index, n);
   }
 };
 
@@ -118,14 +118,13 @@ inline int64_t narrow_rows(const AssignCodebook& book, const AssignScratch& scra
   for (int64_t begin = 0; begin < n; begin += kNarrowRows) {
     if (begin == 2 * kNarrowRows && 2 * left > begin) return pass_on(scratch.pending, left, begin, n, true);
     const int64_t size = min_of(n - begin, kNarrowRows);
-    const float* x = rows.x + begin * rows.x_stride;
-    block.load_rows(x, rows.x_stride, size);
+    block.load_rows(rows.x + begin * rows.x_stride, rows.x_stride, size);
     for (int64_t r = 0; r < size; r += kLanes * NarrowBlock<kPairs>::kVectors) block.score(r);
-    for (int64_t r = 0; r < size; ++r, x += rows.x_stride) {
+    for (int64_t r = 0; r < size; ++r) {
       if (block.rows.left >> r & 1) {
         scratch.pending[left++] = static_cast<int32_t>(begin + r);
       } else {
-        scratch.found[begin + r] = block.decide(x, r);
+        scratch.found[begin + r] = block.decide(rows, begin, r);
       }
     }
   }

@@ -3,7 +3,7 @@ Kernels of codeword and the loops over them. Private: the public functions check
 """
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, overload
 
 import numpy
 from numpy.typing import NDArray
@@ -63,8 +63,15 @@ def unpack_bits(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), 
 class Codebooks:
     """m codebooks that cover the columns of a row side by side."""
 
+    @overload
     def __init__(self, codebooks: Sequence[Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]]) -> None:
         """Copies a list of (k_i, d_i) float32 codebooks."""
+
+    @overload
+    def __init__(self, codebooks: Sequence[Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)]]) -> None:
+        """
+        Copies a list of (k_i, d_i) float64 codebooks, for float64 rows; numbers must be in the range of float32.
+        """
 
     @property
     def m(self) -> int:
@@ -74,16 +81,28 @@ class Codebooks:
     def d(self) -> int:
         """Columns of a row."""
 
+    @overload
     def assign(self, x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), device='cpu', writable=False)], labels: Annotated[NDArray[numpy.int32], dict(shape=(None, None), order='C', device='cpu')], distances: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu')] | None = None) -> None:
         """
         Write the number of the nearest codeword of each piece of the rows `x` (n, d) float32 to `labels` (n, m)
         int32 and its squared distance to `distances` (n, m) float64. Ties go to the lowest number.
         """
 
+    @overload
+    def assign(self, x: Annotated[NDArray[numpy.float64], dict(shape=(None, None), device='cpu', writable=False)], labels: Annotated[NDArray[numpy.int32], dict(shape=(None, None), order='C', device='cpu')], distances: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu')] | None = None) -> None:
+        """The same for rows and codebooks of float64."""
+
+@overload
 def accumulate(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), device='cpu', writable=False)], labels: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], exponents: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], weight_exponent: int, sums: Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')], counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu')], weights: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, old_labels: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None) -> None:
     """
     sums[label] += round(x * weight * 2**exponents), counts[label] += round(weight * 2**weight_exponent), in
     int64; without weights counts grow by 1. Given old labels, rows whose label changed move, others stay.
+    """
+
+@overload
+def accumulate(x: Annotated[NDArray[numpy.float64], dict(shape=(None, None), device='cpu', writable=False)], labels: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], exponents: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], weight_exponent: int, sums: Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')], counts: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu')], weights: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, old_labels: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None) -> None:
+    """
+    The same of float64 rows and weights; x * weight is rounded to float64 first.
     """
 
 def keep_farthest(labels: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], losses: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)], first: int, largest: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu')], farthest: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu')]) -> None:

@@ -15,6 +15,7 @@ from codeword.reference.lattice import orbit_values as orbit_values
 from codeword.reference.lattice import value_norms as value_norms
 from codeword.reference.lattice import whole_blocks as whole_blocks
 from codeword.reference.rows import accumulate as accumulate
+from codeword.reference.rows import accumulate_wide as accumulate_wide
 from codeword.reference.rows import assign as assign
 from codeword.reference.rows import assign_prepare as assign_prepare
 from codeword.reference.rows import centred_sums as centred_sums

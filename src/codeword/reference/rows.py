@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 
 def _lane_order_sum(terms: Iterator[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -19,36 +19,36 @@ def _lane_order_sum(terms: Iterator[NDArray[np.float64]]) -> NDArray[np.float64]
     return np.asarray(pairs[..., 0] + pairs[..., 1])
 
 
-def _pieces_of_8(x: ArrayLike) -> NDArray[np.float64]:
-    """``x`` (..., d) float32 as (ceil(d / 8), ..., 8) float64, filled up with zeros."""
-    x = np.asarray(x, dtype=np.float32).astype(np.float64)
+def _pieces_of_8(x: ArrayLike, dtype: DTypeLike = np.float32) -> NDArray[np.float64]:
+    """``x`` (..., d) of ``dtype`` as (ceil(d / 8), ..., 8) float64, filled up with zeros."""
+    x = np.asarray(x, dtype=dtype).astype(np.float64)
     padded = np.concatenate([x, np.zeros((*x.shape[:-1], -x.shape[-1] % 8))], axis=-1)
     return np.moveaxis(padded.reshape(*x.shape[:-1], -1, 8), -2, 0)
 
 
-def lane_dot(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-    """Inner products of float32 vectors ``a`` (..., d) and ``b`` (..., d), summed in float64 in lane order.
+def lane_dot(a: ArrayLike, b: ArrayLike, dtype: DTypeLike = np.float32) -> NDArray[np.float64]:
+    """Inner products of vectors ``a`` (..., d) and ``b`` (..., d) of ``dtype``, summed in float64 in lane order.
 
     Examples
     --------
     >>> lane_dot([1, 2, 3], [[1, 1, 1], [1, 0, -1]])
     array([ 6., -2.])
     """
-    return _lane_order_sum(x * y for x, y in zip(_pieces_of_8(a), _pieces_of_8(b), strict=True))
+    return _lane_order_sum(x * y for x, y in zip(_pieces_of_8(a, dtype), _pieces_of_8(b, dtype), strict=True))
 
 
-def lane_sqdist(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-    """Squared distances of float32 vectors ``a`` (..., d) and ``b`` (..., d), in float64 in lane order.
+def lane_sqdist(a: ArrayLike, b: ArrayLike, dtype: DTypeLike = np.float32) -> NDArray[np.float64]:
+    """Squared distances of vectors ``a`` (..., d) and ``b`` (..., d) of ``dtype``, in float64 in lane order.
 
     Examples
     --------
     >>> lane_sqdist([1, 2, 3], [[1, 1, 1], [1, 0, -1]])
     array([ 5., 20.])
     """
-    return _lane_order_sum((x - y) * (x - y) for x, y in zip(_pieces_of_8(a), _pieces_of_8(b), strict=True))
+    return _lane_order_sum((x - y) * (x - y) for x, y in zip(_pieces_of_8(a, dtype), _pieces_of_8(b, dtype), strict=True))
 
 
-def assign_prepare(codebook: ArrayLike) -> NDArray[np.float64]:
+def assign_prepare(codebook: ArrayLike, dtype: DTypeLike = np.float32) -> NDArray[np.float64]:
     """Squared norms (k,) of the codewords (k, d), the part of every score that does not depend on the row.
 
     Examples
@@ -56,19 +56,21 @@ def assign_prepare(codebook: ArrayLike) -> NDArray[np.float64]:
     >>> assign_prepare([[3, 4], [0, 2]])
     array([25.,  4.])
     """
-    return lane_dot(codebook, codebook)
+    return lane_dot(codebook, codebook, dtype)
 
 
-def assign(x: ArrayLike, codebook: ArrayLike) -> NDArray[np.int32]:
+def assign(x: ArrayLike, codebook: ArrayLike, dtype: DTypeLike = np.float32) -> NDArray[np.int32]:
     """Number (n,) of the nearest codeword (k, d) of each row of ``x`` (n, d): least ``<c, c> - 2 <x, c>``, first of equals.
+
+    Rows and codewords are of ``dtype``, float32 or float64.
 
     Examples
     --------
     >>> assign([[0, 0], [3, 3], [1, 1]], [[2, 2], [0, 0]])
     array([1, 0, 0], dtype=int32)
     """
-    norms, codebook = assign_prepare(codebook), np.asarray(codebook, dtype=np.float32)
-    scores = [norms - 2 * lane_dot(row, codebook) for row in np.asarray(x, dtype=np.float32)]
+    norms, codebook = assign_prepare(codebook, dtype), np.asarray(codebook, dtype=dtype)
+    scores = [norms - 2 * lane_dot(row, codebook, dtype) for row in np.asarray(x, dtype=dtype)]
     return np.array([np.argmin(row) for row in scores], dtype=np.int32)
 
 
@@ -109,9 +111,24 @@ def accumulate(
     array([[-4],
            [ 7]])
     """
-    rows = np.asarray(x, dtype=np.float32).astype(np.float64)
+    single = None if weights is None else np.asarray(weights, dtype=np.float32)
+    return accumulate_wide(np.asarray(x, dtype=np.float32), labels, exponents, k, single)
+
+
+def accumulate_wide(
+    x: ArrayLike, labels: ArrayLike, exponents: ArrayLike, k: int, weights: ArrayLike | None = None
+) -> NDArray[np.int64]:
+    """The same of float64 rows and weights, whose product is rounded to float64 first.
+
+    Examples
+    --------
+    >>> accumulate_wide([[0.5], [1.25], [-1]], [1, 1, 0], [2], 2)
+    array([[-4],
+           [ 7]])
+    """
+    rows = np.asarray(x, dtype=np.float64)
     if weights is not None:
-        rows = rows * np.asarray(weights, dtype=np.float32).astype(np.float64)[:, None]
+        rows = rows * np.asarray(weights, dtype=np.float64)[:, None]
     sums = np.zeros((k, rows.shape[1]), dtype=np.int64)
     np.add.at(sums, np.asarray(labels), np.rint(np.ldexp(rows, np.asarray(exponents))).astype(np.int64))
     return sums

@@ -5,31 +5,36 @@ The definition is `reference.assign`; the work is done by `_native.Codebooks`, w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from codeword import _native
 
 F32 = NDArray[np.float32]
+Rows = NDArray[Any]  # float32 or float64
 I32 = NDArray[np.int32]
 F64 = NDArray[np.float64]
 _OPERATIONS_A_CALL = 1 << 34
 
 
-def pack(codebooks: list[F32]) -> Any:
-    """Pack codebooks (k_i, d_i), which cover the columns of a row side by side, for `nearest`."""
-    return _native.Codebooks([np.ascontiguousarray(c, np.float32) for c in codebooks])
+def pack(codebooks: Sequence[Rows], dtype: DTypeLike = np.float32) -> Any:
+    """Pack codebooks (k_i, d_i), which cover the columns of a row side by side, for `nearest` of rows of `dtype`."""
+    return _native.Codebooks([np.ascontiguousarray(c, dtype) for c in codebooks])
 
 
-def nearest(X: F32, packed: Any, operations_a_row: int, *, distances: bool = False, progress: Any = None) -> tuple[I32, F64 | None]:
+def nearest(
+    X: Rows, packed: Any, operations_a_row: int, *, distances: bool = False, progress: Any = None
+) -> tuple[I32, F64 | None]:
     """Nearest codeword of each row, ties to the lowest number.
 
     Parameters
     ----------
-    X : ndarray (n, d) float32
-    packed : the result of `pack` for m codebooks
+    X : ndarray (n, d) float32 or float64
+        Of float64 (in the range of float32) the assignment is that of float64 arithmetic, at nearly the speed of float32.
+    packed : the result of `pack` for m codebooks, of the same dtype
     operations_a_row : int
         About ``2 * sum(k_i * d_i)``; decides how many rows one native call takes.
     distances : bool

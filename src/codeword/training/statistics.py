@@ -19,7 +19,7 @@ from functools import reduce
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from codeword import _native
 from codeword.training import arrays, sums
@@ -212,7 +212,7 @@ class Plan:
     def step_to_means(self, codebook: F32, statistics: Taken, step: float = 1.0) -> F32:
         """Move the codewords (k, d) `step` times the way to the means of their rows, within the range of the data.
 
-        An empty cell keeps its codeword. Rounded to float32 once, at the end.
+        An empty cell keeps its codeword. Rounded to the codebook's dtype once, at the end.
         """
         mass = self.counts(statistics)
         full = mass > 0
@@ -221,7 +221,7 @@ class Plan:
             start = codebook[full].astype(np.float64)
             target = np.clip(start + step * (target - start), self.low, self.high)
         moved = codebook.copy()
-        moved[full] = target.astype(np.float32)
+        moved[full] = target.astype(codebook.dtype)
         return moved
 
     def to_bytes(self) -> bytes:
@@ -251,9 +251,9 @@ class Farthest:
     """(k, d) the rows themselves."""
 
     @classmethod
-    def none(cls, k: int, d: int) -> Farthest:
+    def none(cls, k: int, d: int, dtype: DTypeLike = np.float32) -> Farthest:
         """No row yet."""
-        return cls(np.zeros(k), np.zeros(k, np.int64), np.zeros((k, d), np.float32))
+        return cls(np.zeros(k), np.zeros(k, np.int64), np.zeros((k, d), dtype))
 
     def merged(self, other: Farthest) -> Farthest:
         """The farther row of each cell."""

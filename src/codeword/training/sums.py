@@ -9,6 +9,8 @@ reproducible summation".
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,8 +30,10 @@ def grid(largest: F64, n: int) -> NDArray[np.int32]:
     return np.where(largest > 0, bits - exponent, 0).astype(np.int32)
 
 
-def column_range(X: F32) -> tuple[F32, F32]:
-    """Lowest and highest entry of each column of `X` (n, d)."""
+def column_range(X: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Lowest and highest entry of each column of `X` (n, d) float32 or float64, of the same dtype."""
+    if X.dtype == np.float64:
+        return X.min(0) + 0.0, X.max(0) + 0.0
     return _native.column_range(X)
 
 
@@ -49,8 +53,10 @@ class Total:
         if value:
             self.add(np.array([value]))
 
-    def add(self, values: F64, weight: F32 | None = None) -> Total:
+    def add(self, values: F64, weight: NDArray[Any] | None = None) -> Total:
         """Add the values (n,), each times its weight (n,), a product being rounded to float64; returns itself."""
+        if weight is not None and weight.dtype == np.float64:
+            values, weight = values * weight, None
         _native.add_to_total(values, weight, self.digits)
         return self
 
