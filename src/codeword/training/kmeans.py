@@ -57,6 +57,8 @@ class Settings:
     effort: Effort = EFFORTS["default"]
     assignment: str = "auto"
     balance: float | None = None
+    every_row: bool = False
+    """Whether also rows far out may become codewords, and none is left out."""
 
     @classmethod
     def checked(
@@ -107,7 +109,10 @@ def train(X: F32, settings: Settings, weight: F32 | None = None, label: str = "k
     if settings.balance is not None and weight is not None:
         raise ValueError("balance: cells are limited in rows, which have no weights here; leave out sample_weight")
     rows = len(X)
-    eligible, outlier = seeding.split_rows(X, weight, settings.seed)
+    if settings.every_row:
+        eligible, outlier = np.ones(rows, np.bool_) if weight is None else weight > 0, np.zeros(rows, np.bool_)
+    else:
+        eligible, outlier = seeding.split_rows(X, weight, settings.seed)
     trimmed = int(outlier.sum()) if settings.trim and n - outlier.sum() >= settings.k else 0
     kept = ~outlier if trimmed else np.ones(len(X), np.bool_)
     kept &= True if weight is None else weight > 0

@@ -98,16 +98,21 @@ def lloyd(
     relaxation: float = RELAXATION,
     assign: Assign | None = None,
     plan: Plan | None = None,
+    still: float | None = None,
 ) -> Training:
     """Improve a codebook (k, d) by at most `max_iter` passes over `X` (n, d); `relaxation` 1 is plain Lloyd.
 
     It ends early when a plain pass changes no cell or improves by at most the share `tol`; an over-relaxed pass that does so is the
     last one of its kind. `assign` finds the cells, exactly unless given; `plan` is that of the rows which `X` is a part of.
+    Rows and codebook of float64 are trained in float64.
+
+    With `still`, passes end as scikit-learn's do instead: when a plain pass changes no cell, or moves the codewords by squared
+    distances that add up to at most that.
     """
     cells = Cells(X, len(codebook), weight, plan)
     cells.eligible = eligible
     assign = assign or exactly(X)
-    dialogue = passes(cells.plan, codebook, len(X), max_iter, tol, relaxation)
+    dialogue = passes(cells.plan, codebook, len(X), max_iter, tol, relaxation, still)
     with runtime.Progress(label, max(1, max_iter) * len(X)) as progress:
         try:
             asked = next(dialogue)
@@ -115,14 +120,19 @@ def lloyd(
                 asked = dialogue.send(cells.take(*assign(asked, progress)))
         except StopIteration as end:
             result: Training = end.value
-            return result
+    if X.dtype == np.float64 and relaxation <= 1:
+        result.codebook = cells.refined(result.codebook)
+    return result
 
 
-def passes(plan: Plan, codebook: F32, rows: int, max_iter: int, tol: float, relaxation: float) -> Generator[F32, Taken, Training]:
+def passes(
+    plan: Plan, codebook: F32, rows: int, max_iter: int, tol: float, relaxation: float, still: float | None = None
+) -> Generator[F32, Taken, Training]:
     """The passes of `lloyd` as a dialogue: for each codebook that it yields it wants the statistics of all the rows."""
     result = Training(codebook, np.zeros(len(codebook)))
     relaxed = relaxation > 1
     before: tuple[I64, I64] | None = None
+    repaired = 0
     for i in range(max_iter):
         start = time.perf_counter()
         taken = yield result.codebook
@@ -130,18 +140,25 @@ def passes(plan: Plan, codebook: F32, rows: int, max_iter: int, tol: float, rela
         result.history.append(plan.distortion(taken))
         result.passes.append(Pass(rows, result.history[-1], taken.moved, time.perf_counter() - start))
         # Sums tell, not labels: statistics of shards have none.
-        same = before is not None and np.array_equal(before[0], taken.mass) and np.array_equal(before[1], taken.sums)
+        mended = still is not None and repaired > 0
+        same = not mended and before is not None and np.array_equal(before[0], taken.mass) and np.array_equal(before[1], taken.sums)
         before = taken.mass, taken.sums
         if relaxed and i > 1 and result.history[-1] > result.history[-2]:
             relaxation = 1.0 + (relaxation - 1.0) * _DAMPING
-        elif _settled(result.history, same, tol):
+        elif _settled(result.history, same, tol if still is None else -1.0):
             if not relaxed:
                 result.converged = True
                 break
             relaxed = False
         step = _step(i, max_iter, relaxation) if relaxed else 1.0
-        result.codebook = plan.step_to_means(result.codebook, taken, step)
-        result.repaired += repair(result.codebook, taken)
+        last, result.codebook = result.codebook, plan.step_to_means(result.codebook, taken, step)
+        repaired = repair(result.codebook, taken)
+        result.repaired += repaired
+        if still is not None and step == 1.0 and i > 0:
+            moved = float(((result.codebook - last) ** 2).sum(dtype=np.float64))
+            if moved == 0.0 or (moved <= still and not repaired):
+                result.converged = True
+                break
     return result
 
 
@@ -149,7 +166,7 @@ def exactly(X: F32) -> Assign:
     """The exact assignment of rows `X` (n, d)."""
 
     def assign(codebook: F32, progress: Any = None) -> tuple[I32, F64]:
-        labels, squares = nearest(X, pack([codebook]), 2 * codebook.size, distances=True, progress=progress)
+        labels, squares = nearest(X, pack([codebook], X.dtype), 2 * codebook.size, distances=True, progress=progress)
         assert squares is not None
         return labels[:, 0], squares[:, 0]
 
@@ -204,10 +221,18 @@ class Cells:
         """The farthest eligible row of each cell."""
         assert self._labels is not None
         loss = self._squares if self._weight is None else self._squares * self._weight
-        far = Farthest.none(*self.sums.shape)
+        far = Farthest.none(*self.sums.shape, self._X.dtype)
         loss = loss if self.eligible is None else np.where(self.eligible, loss, 0.0)
         keep_farthest(far, self._X, self._labels, loss, 0, None)
         return far
+
+    def refined(self, codebook: NDArray[Any]) -> NDArray[Any]:
+        """Codewords (k, d) near the means of their rows, moved there on the finer grid of what the rows are off by."""
+        assert self._labels is not None
+        off = self._X - codebook[self._labels]
+        finer = Cells(off, len(codebook), self._weight)
+        finer.move(self._labels)
+        return codebook + finer.step_to_means(np.zeros_like(codebook))
 
     def counts(self) -> F64:
         """Weight in each cell (k,)."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from codeword.powers import exp2
 from codeword.training import kmeans
 from codeword.training.moments import ColumnMoments
-from codeword.training.nearest import nearest, pack
+from codeword.training.nearest import Rows, nearest, pack
 from codeword.training.statistics import repair
 
 F32 = NDArray[np.float32]
@@ -51,18 +51,24 @@ def follow(old: Stream, A: F32, weight: F32 | None, half_life: float | None) -> 
     labels, squares = nearest(A, pack([old.codebook]), 2 * old.codebook.size, distances=True)
     assert squares is not None
     cells.take(labels[:, 0], squares[:, 0])
-    new = cells.counts()
-    counts = old.counts + new
-    share = np.where(new > 0, new / np.maximum(counts, np.finfo(np.float64).tiny), 0.0)[:, None]
-    start = old.codebook.astype(np.float64)
-    codebook = (start + share * (cells.step_to_means(old.codebook).astype(np.float64) - start)).astype(np.float32)
-    variance = _pooled_variance(old, ColumnMoments.of(A, weight), float(new.sum()))
+    codebook, counts = average(old.codebook, old.counts, cells)
+    variance = _pooled_variance(old, ColumnMoments.of(A, weight), float(cells.counts().sum()))
     if half_life is not None:
         forgotten = counts < _FORGOTTEN * counts.mean()
         cells.mass = np.where(forgotten, 0, 1)  # what `repair` takes for empty
         moved = np.flatnonzero(forgotten)[: repair(codebook, cells)]
         counts[moved] = np.minimum(1.0, _FORGOTTEN * counts.mean())
     return Stream(codebook, counts, variance)
+
+
+def average(codebook: Rows, counts: F64, cells: kmeans.Cells) -> tuple[Rows, F64]:
+    """Codewords (k, d) that are means of rows of weights `counts` (k,), and those weights, after the rows of `cells`."""
+    new = cells.counts()
+    after = counts + new
+    share = np.where(new > 0, new / np.maximum(after, np.finfo(np.float64).tiny), 0.0)[:, None]
+    start = codebook.astype(np.float64)
+    moved = start + share * (cells.step_to_means(codebook).astype(np.float64) - start)
+    return moved.astype(codebook.dtype), after
 
 
 def _pooled_variance(old: Stream, new: ColumnMoments, n_new: float) -> F64:
