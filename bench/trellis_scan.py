@@ -1,6 +1,6 @@
 """How fast trellis codes are scanned, beside faiss' PQ4 fast scan and turbovec: one core, process time, best of interleaved runs.
 
-    python bench/trellis_scan.py [--d 384] [--runs 7] [--json FILE]
+    python bench/trellis_scan.py [--d 384] [--runs 7] [--isa avx2] [--json FILE]
 
 ns a vector and query, of codes in the cache (2,000 rows) and in memory (100,000): our first pass alone (`rough`), and whole searches
 for the 10 nearest by inner product (of 2,000 rows a search scores 62 again: most of its time). Peers that are not installed are left out. Rows are Gaussian: nothing here depends on data.
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import codeword as cw
-from codeword import runtime
+from codeword import _native, runtime
 from codeword.search import flat
 
 F32 = NDArray[np.float32]
@@ -72,9 +72,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--d", type=int, default=384)
     parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--isa", help="of ours; by default the best there is")
     parser.add_argument("--json")
     arguments = parser.parse_args()
     runtime.set_threads(1)
+    if arguments.isa:
+        _native.set_isa(arguments.isa)
     results: list[dict[str, Any]] = []
     random = np.random.default_rng(0)
     print(f"ISA {runtime.isa()}, d = {arguments.d}, ns a vector and query")

@@ -77,11 +77,11 @@ Matrix<int64_t> dot_each(const Trellis& self, const Cube<const uint8_t>& codes, 
 }
 
 void make_queries(TrellisQueries* self, const Trellis& code, const Vector<const uint8_t>& values,
-                  const Matrix<const int8_t>& weights, const Vector<const int32_t>& order,
-                  const Vector<const uint8_t>& rise) {
+                  const Vector<const uint8_t>& periods, const Matrix<const int8_t>& weights,
+                  const Vector<const int32_t>& order, const Vector<const uint8_t>& rise) {
   const std::vector<int8_t> copy(weights.data(), weights.data() + weights.size());
-  new (self)
-      TrellisQueries(code, copied(values), copy, static_cast<int64_t>(weights.shape(0)), copied(order), copied(rise));
+  new (self) TrellisQueries(code, copied(values), copied(periods), copy, static_cast<int64_t>(weights.shape(0)),
+                            copied(order), copied(rise));
 }
 
 Matrix<float> scan(const TrellisQueries& self, const Matrix<const uint8_t>& codes, const Vector<const float>& scale,
@@ -113,9 +113,10 @@ void bind_trellis(nb::module_& m) {
       .def("dot_each", &dot_each, "codes"_a.noconvert(), "weights"_a.noconvert(),
            "The same (q, n) for codes (q, n, code_size): those of each query.");
   nb::class_<TrellisQueries>(m, "TrellisQueries", "int8 weights of a batch of queries against trellis codes.")
-      .def("__init__", &make_queries, "trellis"_a, "values"_a.noconvert(), "weights"_a.noconvert(),
-           "order"_a.noconvert(), "rise"_a.noconvert(), nb::keep_alive<1, 2>(),
-           "values (tables * 256), weights (q, coordinates), order and rise (blocks): see TrellisScan in kernels.h.")
+      .def("__init__", &make_queries, "trellis"_a, "values"_a.noconvert(), "periods"_a.noconvert(),
+           "weights"_a.noconvert(), "order"_a.noconvert(), "rise"_a.noconvert(), nb::keep_alive<1, 2>(),
+           "values (tables * 256), periods (2), weights (q, coordinates), order and rise (blocks): see TrellisScan in "
+           "kernels.h.")
       .def("scan", &scan, "codes"_a.noconvert(), "scale"_a.noconvert(), "bias"_a.noconvert(),
            "sum * scale + bias (q, n) float32 of codes (n, code_size).");
 }

@@ -236,10 +236,12 @@ using trellis_decode_fn = int64_t(const TrellisCode& code, const uint8_t* codes,
 // Sums over the coordinates of codes, not decoded: for query l < queries
 //   sums[i, l] = sum over j of (values[tables[j], index] - 128) * weights[l, j] * 2^rise[j / 64]  modulo 2^32,
 // (n) where there is one query, else (groups of 32 queries, n, 32), of which lanes beyond `queries` hold anything.
-// `order` has the blocks of 64 coordinates by falling rise, down to 0.
+// `order` has the blocks of 64 coordinates by falling rise, down to 0. Tables for which values[index ^ periods[0]] =
+// values[index] are faster, more so where that holds for both periods; these are different, or 0 where there are none.
 struct TrellisScan {
   int64_t queries;        // 1 or more
   const uint8_t* values;  // (tables, 256)
+  uint8_t periods[2];
   const int8_t* weights;  // (queries, coordinates)
   const int32_t* order;   // (blocks)
   const uint8_t* rise;    // (blocks)

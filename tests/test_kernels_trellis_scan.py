@@ -19,18 +19,30 @@ def fields(steps: list[tuple[int, int, int]], window: int) -> dict[str, Any]:
     return trellis.arguments(trellis.shipped(window), layout, np.zeros(count), np.ones(count), 0)
 
 
+PERIODS = np.array([17, 66], np.uint8)
+
+
+def merged(values: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Tables (256 each) some of which have one or both periods."""
+    tables = values.reshape(-1, 256).copy()
+    for table in tables:
+        for period in PERIODS[: random.integers(0, 3)]:
+            table[:] = np.minimum(table, table[np.arange(256) ^ period])
+    return tables.ravel()
+
+
 def check(code: dict[str, Any], n: int, queries: int, seed: int = 0) -> None:
     random = np.random.default_rng(seed)
     coder, d = _native.Trellis(**code), len(code["columns"])
     codes = random.integers(0, 256, (n, coder.code_size), dtype=np.uint8)
-    values = random.integers(0, 256, len(code["values"]), dtype=np.uint8)
+    values = merged(random.integers(0, 256, len(code["values"]), dtype=np.uint8), random)
     weights = random.integers(-127, 128, (queries, d), dtype=np.int8)
     rise = random.integers(0, 3, -(-d // 64)).astype(np.uint8)
     rise -= rise.min()
     order = np.argsort(-rise.astype(int), kind="stable").astype(np.int32)
     scale, bias = random.normal(size=(2, queries)).astype(np.float32)
     wanted = reference.trellis_scan(codes, code, values, weights, rise).T.astype(np.float32) * scale[:, None] + bias[:, None]
-    found = _native.TrellisQueries(coder, values, weights, order, rise).scan(codes, scale, bias)
+    found = _native.TrellisQueries(coder, values, PERIODS, weights, order, rise).scan(codes, scale, bias)
     assert found.tobytes() == wanted.tobytes()
     wide = random.integers(-32767, 32768, (queries, d), dtype=np.int16)
     wanted_products = reference.trellis_dot(codes, code, wide)
@@ -71,6 +83,24 @@ def test_few_bits_for_many_coordinates_equal_twin(isa: str) -> None:
     check(fields([(1, 8, 8)] * 24, 12), 9, 1)
 
 
+@pytest.mark.parametrize("periods", [(17, 66), (66, 17), (3, 1), (1, 3), (1, 2), (255, 128), (128, 255), (147, 0), (1, 0), (0, 0)])
+@pytest.mark.parametrize("queries", [1, 20])
+def test_tables_with_any_periods_equal_twin(isa: str, periods: tuple[int, int], queries: int) -> None:
+    random, index = np.random.default_rng(queries), np.arange(256)
+    code = fields([*[(2, 1, 1)] * 70, *[(4, 1, 1)] * 80, *[(3, 1, 1)] * 70], 12)
+    coder, d = _native.Trellis(**code), len(code["columns"])
+    values = random.integers(0, 256, (3, 256), dtype=np.uint8)  # of 2, 3 and 4 bits: with both, one and none
+    for table, count in zip(values, (2, 1, 0), strict=True):
+        for period in periods[:count]:
+            table[:] = np.minimum(table, table[index ^ period])
+    codes = random.integers(0, 256, (9, coder.code_size), dtype=np.uint8)
+    weights, rise = random.integers(-127, 128, (queries, d), dtype=np.int8), np.zeros(-(-d // 64), np.uint8)
+    found = _native.TrellisQueries(
+        coder, values.ravel(), np.array(periods, np.uint8), weights, np.arange(len(rise), dtype=np.int32), rise
+    ).scan(codes, np.ones(queries, np.float32), np.zeros(queries, np.float32))
+    assert np.array_equal(found, reference.trellis_scan(codes, code, values, weights, rise).T.astype(np.float32))
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
 @given(widths=st.lists(st.integers(1, 6), min_size=8, max_size=150), queries=st.integers(1, 34), seed=st.integers(0, 99))
 def test_any_widths_equal_twin(isa: str, widths: list[int], queries: int, seed: int) -> None:
@@ -85,7 +115,7 @@ def test_sums_ignore_threads(keep_threads: None) -> None:
     weights = random.integers(-127, 128, (70, 64), dtype=np.int8)
     ones, zeros = np.ones(70, np.float32), np.zeros(70, np.float32)
     values = random.integers(0, 256, len(code["values"]), dtype=np.uint8)
-    queries = _native.TrellisQueries(coder, values, weights, np.zeros(1, np.int32), np.zeros(1, np.uint8))
+    queries = _native.TrellisQueries(coder, values, np.zeros(2, np.uint8), weights, np.zeros(1, np.int32), np.zeros(1, np.uint8))
     found = []
     for threads in (1, 2, 5):
         _native.set_threads(threads)
@@ -98,6 +128,9 @@ def test_sums_ignore_threads(keep_threads: None) -> None:
     ("name", "value"),
     [
         ("values", np.zeros(255, np.uint8)),
+        ("periods", np.zeros(1, np.uint8)),
+        ("periods", np.full(2, 3, np.uint8)),
+        ("periods", np.array([0, 3], np.uint8)),
         ("weights", np.zeros((2, 63), np.int8)),
         ("order", np.ones(1, np.int32)),
         ("rise", np.ones(1, np.uint8)),
@@ -109,6 +142,7 @@ def test_arrays_that_do_not_fit_are_refused(name: str, value: Any) -> None:
     coder = _native.Trellis(**fields([(2, 1, 1)] * 64, 10))
     arrays: dict[str, Any] = {
         "values": np.zeros(256, np.uint8),
+        "periods": np.zeros(2, np.uint8),
         "weights": np.zeros((2, 64), np.int8),
         "order": np.zeros(1, np.int32),
         "rise": np.zeros(1, np.uint8),

@@ -53,7 +53,7 @@ def test_scores_are_the_distances_of_decoded_rows(quantizer: Any, metric: str) -
     scorer, scale = quantizer.scorer(QUERIES, metric), size(QUERIES, decoded, metric)
     assert (np.abs(scorer.scores(codes) - wanted) <= 5e-5 * scale).all()
     if scorer.rough is not None:
-        assert (np.abs(scorer.rough(codes) - wanted) <= 1e-2 * scale).all()
+        assert (np.abs(scorer.rough(codes) - wanted) <= 5e-2 * scale).all()
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -126,7 +126,7 @@ def test_the_first_pass_uses_each_blocks_scale() -> None:
     query[:, :64] = 0
     scorer = q.scorer(query, "ip")
     assert isinstance(scorer, TrellisScorer) and scorer.rough is not None
-    assert np.abs(scorer.rough(codes) - scorer.scores(codes)).max() < 0.5
+    assert np.abs(scorer.rough(codes) - scorer.scores(codes)).max() < 2
 
 
 @pytest.mark.parametrize("metric", ["l2", "ip", "cosine"])

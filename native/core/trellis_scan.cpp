@@ -23,8 +23,9 @@ void require(bool holds, const char* what) {
 
 }  // namespace
 
-TrellisQueries::TrellisQueries(const Trellis& code, std::vector<uint8_t> values, std::vector<int8_t> weights,
-                               int64_t queries, std::vector<int32_t> order, std::vector<uint8_t> rise)
+TrellisQueries::TrellisQueries(const Trellis& code, std::vector<uint8_t> values, const std::vector<uint8_t>& periods,
+                               std::vector<int8_t> weights, int64_t queries, std::vector<int32_t> order,
+                               std::vector<uint8_t> rise)
     : kernels_(&kernels()),
       code_(code.code()),
       values_(std::move(values)),
@@ -35,6 +36,8 @@ TrellisQueries::TrellisQueries(const Trellis& code, std::vector<uint8_t> values,
   const int64_t coordinates = code_.coordinates, blocks = (coordinates + kBlock - 1) / kBlock;
   require(static_cast<int64_t>(values_.size()) == code.tables() * 256,
           "values must have 256 for each table of the code");
+  require(periods.size() == 2 && (periods[1] == 0 || (periods[0] != 0 && periods[0] != periods[1])),
+          "periods must be two different ones, one and 0, or 0 and 0");
   require(static_cast<int64_t>(weights_.size()) == queries * coordinates, "weights must have one for each coordinate");
   require(static_cast<int64_t>(order_.size()) == blocks && static_cast<int64_t>(rise_.size()) == blocks,
           "order and rise must have one entry for each 64 coordinates");
@@ -48,6 +51,7 @@ TrellisQueries::TrellisQueries(const Trellis& code, std::vector<uint8_t> values,
   }
   scan_ = {.queries = queries,
            .values = values_.data(),
+           .periods = {periods[0], periods[1]},
            .weights = weights_.data(),
            .order = order_.data(),
            .rise = rise_.data(),

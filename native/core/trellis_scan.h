@@ -13,10 +13,10 @@ namespace codeword {
 // int8 weights of any number of queries, prepared for one ISA.
 class TrellisQueries {
  public:
-  // values (tables, 256), weights (queries, coordinates), order and rise (blocks of 64 coordinates) as in TrellisScan;
-  // copied. The code must live as long. Throws std::invalid_argument where they do not fit.
-  TrellisQueries(const Trellis& code, std::vector<uint8_t> values, std::vector<int8_t> weights, int64_t queries,
-                 std::vector<int32_t> order, std::vector<uint8_t> rise);
+  // values (tables, 256), periods (2), weights (queries, coordinates), order and rise (blocks of 64 coordinates) as in
+  // TrellisScan; copied. The code must live as long. Throws std::invalid_argument where they do not fit.
+  TrellisQueries(const Trellis& code, std::vector<uint8_t> values, const std::vector<uint8_t>& periods,
+                 std::vector<int8_t> weights, int64_t queries, std::vector<int32_t> order, std::vector<uint8_t> rise);
 
   TrellisQueries(const TrellisQueries&) = delete;
   TrellisQueries& operator=(const TrellisQueries&) = delete;

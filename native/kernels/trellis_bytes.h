@@ -17,6 +17,21 @@ CODEWORD_INLINE Bytes splat_bytes(uint8_t a) { return {_mm512_set1_epi8(static_c
 CODEWORD_INLINE Bytes add_saturated(Bytes a, Bytes b) { return {_mm512_adds_epu8(a.v, b.v)}; }
 CODEWORD_INLINE Bytes sub_bytes(Bytes a, Bytes b) { return {_mm512_sub_epi8(a.v, b.v)}; }
 CODEWORD_INLINE Bytes min(Bytes a, Bytes b) { return {_mm512_min_epu8(a.v, b.v)}; }
+CODEWORD_INLINE Bytes to_bytes(Words a) { return {a.v}; }
+CODEWORD_INLINE Words to_words(Bytes a) { return {a.v}; }
+CODEWORD_INLINE Bytes both(Bytes a, Bytes b) { return {_mm512_and_si512(a.v, b.v)}; }
+CODEWORD_INLINE Bytes either(Bytes a, Bytes b) { return {_mm512_or_si512(a.v, b.v)}; }
+CODEWORD_INLINE Bytes unequal(Bytes a, Bytes b) { return {_mm512_xor_si512(a.v, b.v)}; }
+CODEWORD_INLINE Bytes equal(Bytes a, Bytes b) { return {_mm512_movm_epi8(_mm512_cmpeq_epi8_mask(a.v, b.v))}; }
+CODEWORD_INLINE Bytes choose(Bytes mask, Bytes a, Bytes b) {
+  return {_mm512_ternarylogic_epi64(mask.v, a.v, b.v, 0xCA)};
+}
+CODEWORD_INLINE Bytes repeat_16(__m128i a) { return {_mm512_broadcast_i32x4(a)}; }
+CODEWORD_INLINE Bytes join_groups(const __m128i (&a)[4]) {
+  const __m256i low = _mm256_inserti128_si256(_mm256_castsi128_si256(a[0]), a[1], 1);
+  const __m256i high = _mm256_inserti128_si256(_mm256_castsi128_si256(a[2]), a[3], 1);
+  return {_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1)};
+}
 #elif defined(__AVX2__)
 constexpr int64_t kByteLanes = 32;
 struct Bytes {
@@ -28,6 +43,17 @@ CODEWORD_INLINE Bytes splat_bytes(uint8_t a) { return {_mm256_set1_epi8(static_c
 CODEWORD_INLINE Bytes add_saturated(Bytes a, Bytes b) { return {_mm256_adds_epu8(a.v, b.v)}; }
 CODEWORD_INLINE Bytes sub_bytes(Bytes a, Bytes b) { return {_mm256_sub_epi8(a.v, b.v)}; }
 CODEWORD_INLINE Bytes min(Bytes a, Bytes b) { return {_mm256_min_epu8(a.v, b.v)}; }
+CODEWORD_INLINE Bytes to_bytes(Words a) { return {a.v}; }
+CODEWORD_INLINE Words to_words(Bytes a) { return {a.v}; }
+CODEWORD_INLINE Bytes both(Bytes a, Bytes b) { return {_mm256_and_si256(a.v, b.v)}; }
+CODEWORD_INLINE Bytes either(Bytes a, Bytes b) { return {_mm256_or_si256(a.v, b.v)}; }
+CODEWORD_INLINE Bytes unequal(Bytes a, Bytes b) { return {_mm256_xor_si256(a.v, b.v)}; }
+CODEWORD_INLINE Bytes equal(Bytes a, Bytes b) { return {_mm256_cmpeq_epi8(a.v, b.v)}; }
+CODEWORD_INLINE Bytes choose(Bytes mask, Bytes a, Bytes b) { return {_mm256_blendv_epi8(b.v, a.v, mask.v)}; }
+CODEWORD_INLINE Bytes repeat_16(__m128i a) { return {_mm256_broadcastsi128_si256(a)}; }
+CODEWORD_INLINE Bytes join_groups(const __m128i (&a)[2]) {
+  return {_mm256_inserti128_si256(_mm256_castsi128_si256(a[0]), a[1], 1)};
+}
 #elif defined(__aarch64__) || defined(_M_ARM64)
 constexpr int64_t kByteLanes = 16;
 struct Bytes {
@@ -39,6 +65,19 @@ CODEWORD_INLINE Bytes splat_bytes(uint8_t a) { return {vdupq_n_u8(a)}; }
 CODEWORD_INLINE Bytes add_saturated(Bytes a, Bytes b) { return {vqaddq_u8(a.v, b.v)}; }
 CODEWORD_INLINE Bytes sub_bytes(Bytes a, Bytes b) { return {vsubq_u8(a.v, b.v)}; }
 CODEWORD_INLINE Bytes min(Bytes a, Bytes b) { return {vminq_u8(a.v, b.v)}; }
+CODEWORD_INLINE Bytes to_bytes(Words a) { return {vreinterpretq_u8_u32(a.v)}; }
+CODEWORD_INLINE Words to_words(Bytes a) { return {vreinterpretq_u32_u8(a.v)}; }
+CODEWORD_INLINE Bytes both(Bytes a, Bytes b) { return {vandq_u8(a.v, b.v)}; }
+CODEWORD_INLINE Bytes either(Bytes a, Bytes b) { return {vorrq_u8(a.v, b.v)}; }
+CODEWORD_INLINE Bytes unequal(Bytes a, Bytes b) { return {veorq_u8(a.v, b.v)}; }
+CODEWORD_INLINE Bytes equal(Bytes a, Bytes b) { return {vceqq_u8(a.v, b.v)}; }
+CODEWORD_INLINE Bytes choose(Bytes mask, Bytes a, Bytes b) { return {vbslq_u8(mask.v, a.v, b.v)}; }
+CODEWORD_INLINE uint8x16_t load_16(const uint8_t* p) { return vld1q_u8(p); }
+CODEWORD_INLINE uint8x16_t with_last_half(uint8x16_t a, uint16_t last) {
+  return vreinterpretq_u8_u16(vsetq_lane_u16(last, vreinterpretq_u16_u8(a), 7));
+}
+CODEWORD_INLINE Bytes repeat_16(uint8x16_t a) { return {a}; }
+CODEWORD_INLINE Bytes join_groups(const uint8x16_t (&a)[1]) { return {a[0]}; }
 #else
 constexpr int64_t kByteLanes = 16;
 struct Bytes {
@@ -50,7 +89,24 @@ CODEWORD_INLINE Bytes splat_bytes(uint8_t a) { return {_mm_set1_epi8(static_cast
 CODEWORD_INLINE Bytes add_saturated(Bytes a, Bytes b) { return {_mm_adds_epu8(a.v, b.v)}; }
 CODEWORD_INLINE Bytes sub_bytes(Bytes a, Bytes b) { return {_mm_sub_epi8(a.v, b.v)}; }
 CODEWORD_INLINE Bytes min(Bytes a, Bytes b) { return {_mm_min_epu8(a.v, b.v)}; }
+CODEWORD_INLINE Bytes to_bytes(Words a) { return {a.v}; }
+CODEWORD_INLINE Words to_words(Bytes a) { return {a.v}; }
+CODEWORD_INLINE Bytes both(Bytes a, Bytes b) { return {_mm_and_si128(a.v, b.v)}; }
+CODEWORD_INLINE Bytes either(Bytes a, Bytes b) { return {_mm_or_si128(a.v, b.v)}; }
+CODEWORD_INLINE Bytes unequal(Bytes a, Bytes b) { return {_mm_xor_si128(a.v, b.v)}; }
+CODEWORD_INLINE Bytes equal(Bytes a, Bytes b) { return {_mm_cmpeq_epi8(a.v, b.v)}; }
+CODEWORD_INLINE Bytes choose(Bytes mask, Bytes a, Bytes b) { return {_mm_blendv_epi8(b.v, a.v, mask.v)}; }
+CODEWORD_INLINE Bytes repeat_16(__m128i a) { return {a}; }
+CODEWORD_INLINE Bytes join_groups(const __m128i (&a)[1]) { return {a[0]}; }
 #endif
+
+// Groups of 16 bytes: loaded, the last two of them replaced; repeat_16 fills a vector with one, join_groups with
+// several.
+#if !defined(__aarch64__) && !defined(_M_ARM64)
+CODEWORD_INLINE __m128i load_16(const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+CODEWORD_INLINE __m128i with_last_half(__m128i a, uint16_t last) { return _mm_insert_epi16(a, last, 7); }
+#endif
+CODEWORD_INLINE Bytes repeat_16(const uint8_t* p) { return repeat_16(load_16(p)); }
 
 // The least lane.
 #if defined(__aarch64__) || defined(_M_ARM64)
@@ -103,12 +159,8 @@ CODEWORD_INLINE Bytes expand(const uint8_t* p, Bytes order) {
     const __m512i words = _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
     return {_mm512_or_si512(words, _mm512_slli_epi16(words, 8))};
   }
-  return shuffle_16({_mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))}, order);
-#elif defined(__AVX2__)
-  return shuffle_16({_mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)))}, order);
-#else
-  return shuffle_16(load_bytes(p), order);
 #endif
+  return shuffle_16(repeat_16(p), order);
 }
 
 // The 256 costs of one step, readable in every order k ^ l. VBMI permutes 64 bytes at once; elsewhere shuffles stay

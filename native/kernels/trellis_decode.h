@@ -10,6 +10,7 @@ struct TrellisBlock {
   alignas(64) uint8_t shifts[kTrellisBlock];  // which bit of the eight bytes of its group the older byte begins at
   int64_t base;
   bool consecutive;  // columns
+  bool spread;       // some coordinate needs more than eight bytes with the seven before it
   int used;
   uint8_t tables[kTrellisBlock];  // `used` different ones
   uint64_t lanes[kTrellisBlock];  // of each
@@ -46,6 +47,7 @@ inline void fill_block(const TrellisCode& code, const int32_t* ends, int64_t fir
   block.base = ends[first] >> 3;
   block.used = 0;
   block.consecutive = true;
+  block.spread = false;
   const int64_t last = code.coordinates - 1;  // a block that is not full ends with copies of it
   for (int64_t l = 0; l < kTrellisBlock; ++l) {
     const int64_t wanted = first + trellis_lane(l), j = min_of(wanted, last),
@@ -53,6 +55,7 @@ inline void fill_block(const TrellisCode& code, const int32_t* ends, int64_t fir
     // Seven widths of at most 6, the byte itself and what is before it in its first byte: 42 + 8 + 7 bits of the 64.
     block.bytes[l] = static_cast<uint8_t>(group - block.base + l % 8);
     block.shifts[l] = static_cast<uint8_t>(ends[j] - 8 * group);
+    block.spread |= block.shifts[l] > 48;
     block.consecutive &= code.columns[min_of(first + l, last)] == code.columns[first] + l;
     int t = 0;
     while (t < block.used && block.tables[t] != code.tables[j]) ++t;
@@ -72,13 +75,20 @@ inline void fill_ends(const TrellisCode& code, int32_t* ends) {
   }
 }
 
-// Row i of the matrix, which makes bit i, is byte 7 - i; bit j of a row goes with bit j of the byte.
-inline uint64_t fold_matrix(const TrellisCode& code) {
-  uint64_t fold = 0;
+// Of the linear map that takes 1 << j to images[j]. Row i of the matrix, which makes bit i, is byte 7 - i; bit j of a
+// row goes with bit j of the byte.
+inline uint64_t bit_matrix(const uint8_t (&images)[8]) {
+  uint64_t matrix = 0;
   for (int i = 0; i < 8; ++i) {
-    for (int j = 0; j < 8; ++j) fold |= uint64_t(code.folds[1 << j] >> i & 1) << (8 * (7 - i) + j);
+    for (int j = 0; j < 8; ++j) matrix |= uint64_t(images[j] >> i & 1) << (8 * (7 - i) + j);
   }
-  return fold;
+  return matrix;
+}
+
+inline uint64_t fold_matrix(const TrellisCode& code) {
+  uint8_t images[8];
+  for (int j = 0; j < 8; ++j) images[j] = code.folds[1 << j];
+  return bit_matrix(images);
 }
 
 inline void fill_reader(const TrellisCode& code, TrellisReader& r) {

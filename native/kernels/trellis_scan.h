@@ -1,25 +1,33 @@
 // trellis_scan: inner products of queries with trellis codes that are never decoded to floats. A block of 64
-// coordinates becomes table values of 8 bits, which are multiplied by int8 weights and summed in 32 bits; between
-// blocks the sums are shifted, so that each block has a scale of its own. One query: values stay in registers, four
-// rows side by side. More: a tile of rows is looked up once, then multiplied by 32 queries, one a lane.
-// With VBMI and VNNI, d = 384, one core of a busy Intel Xeon at 2.6 GHz (bench/trellis_scan.py): 16 ns a row for one
-// query, 1.3 ns for each of many; elsewhere looking up takes 400 ns a row.
+// coordinates becomes table values of 8 bits (trellis_look_up.h), which are multiplied by int8 weights and summed in 32
+// bits; between blocks the sums are shifted, so that each block has a scale of its own. One query: values stay in
+// registers, four rows side by side. More: a tile of rows is looked up once, then multiplied by 32 queries, one a lane
+// or by matrix registers.
+// d = 384, 2 bits, one core of a busy Intel Xeon of 3.4 GHz (bench/trellis_scan.py): 10 ns a row for one query; each of
+// 256 queries .5 ns with matrix registers, 1.3 with VNNI. One query elsewhere: AVX-512 55, AVX2 76, SSE4.2 125 ns.
 constexpr int64_t kScanQueries = 32;
-constexpr int64_t kScanTile = 48;  // rows, a multiple of kTileRows: 18 KiB of values for d = 384
+#if CODEWORD_AMX
+constexpr int64_t kScanTile = 32;  // rows; values 12 KiB for d = 384
+constexpr int64_t kScanPanel = 2;  // vectors of queries
+#else
+constexpr int64_t kScanTile = 48;  // a multiple of kTileRows
+constexpr int64_t kScanPanel = kPanelVectors;
+#endif
 
-// A 32-bit lane multiplies four values with weights by one instruction, or two of 16 bits.
-#if defined(__AVX512VBMI__) && defined(__GFNI__) && defined(CODEWORD_VNNI)
-#define CODEWORD_SCAN_BYTES 1
-using ScanValue = uint8_t;  // as it is in the table: 128 too much
-using ScanWeight = int8_t;
+// A 32-bit lane multiplies four values with weights by one instruction, or two of 16 bits. Values are as in the tables:
+// 128 too much.
 constexpr int kScanZero = 128;
+#if defined(CODEWORD_SCAN_BYTES)
+using ScanValue = uint8_t;
+using ScanWeight = int8_t;
+constexpr int64_t kScanRows = 4;  // at a time for one query
 CODEWORD_INLINE Words dot_lanes(Words acc, Words values, Words weights) {
-  return {_mm512_dpbusd_epi32(acc.v, values.v, weights.v)};
+  return to_words(dot_u8s8(to_lanes(acc), to_lanes(values), to_lanes(weights)));
 }
 #else
 using ScanValue = int16_t;
 using ScanWeight = int16_t;
-constexpr int kScanZero = 0;
+constexpr int64_t kScanRows = 1;
 CODEWORD_INLINE Words dot_lanes(Words acc, Words values, Words weights) {
 #if defined(__aarch64__) || defined(_M_ARM64)  // dot_halves adds halves that are four lanes apart
   const int16x8_t x = vreinterpretq_s16_u32(values.v), y = vreinterpretq_s16_u32(weights.v);
@@ -35,20 +43,19 @@ constexpr int64_t kScanGroups = kTrellisBlock / kScanPack;  // lanes of a block
 constexpr int64_t kScanVectors = kScanGroups / kLanes;      // vectors of a block
 
 struct ScanPrepared {
-  TrellisReader reader;
+  LookUp look_up;
   int64_t blocks, lanes;  // lanes: of all panels of queries
-  bool spread;            // some index needs more than eight bytes with the seven before it
   // One query: (blocks, 64), blocks in order. More: panels of queries, each (blocks, kScanGroups, lanes, kScanPack).
   ScanWeight* weights;
   uint8_t* shifts;       // (blocks) of the sums, before each
-  uint8_t* tables;       // as in TrellisScan
+  int32_t* ends;         // as fill_ends makes them
   int32_t* corrections;  // (lanes) to be added to the sums
 };
 
 // Vectors of the next panel, where so many queries are left.
 inline int64_t panel_vectors(int64_t left) {
-  constexpr int64_t half = kPanelVectors / 2;
-  return left > half * kLanes ? kPanelVectors : left > kLanes ? half : 1;
+  constexpr int64_t half = kScanPanel / 2;
+  return left > half * kLanes ? kScanPanel : left > kLanes ? half : 1;
 }
 
 inline int64_t carve_scan(const TrellisCode& code, const TrellisScan& scan, void* memory, ScanPrepared*& made) {
@@ -56,28 +63,24 @@ inline int64_t carve_scan(const TrellisCode& code, const TrellisScan& scan, void
   p.blocks = (code.coordinates + kTrellisBlock - 1) / kTrellisBlock;
   p.lanes = scan.queries == 1;
   while (p.lanes < scan.queries) p.lanes += panel_vectors(scan.queries - p.lanes) * kLanes;
-  int64_t tables = 0;
-  for (int64_t j = 0; j < code.coordinates; ++j) tables = max_of(tables, int64_t(code.tables[j]) + 1);
   Carver carver = {static_cast<char*>(memory)};
   made = carver.take<ScanPrepared>(1);
-  p.reader.ends = carver.take<int32_t>(code.coordinates);
-  p.reader.blocks = carver.take<TrellisBlock>(p.blocks);
+  carve_look_up(carver, code, p.blocks, p.look_up);
   p.weights = carver.take<ScanWeight>(p.blocks * kTrellisBlock * p.lanes);
   p.shifts = carver.take<uint8_t>(p.blocks);
-  p.tables = carver.take<uint8_t>(tables * 256);
+  p.ends = carver.take<int32_t>(code.coordinates);
   p.corrections = carver.take<int32_t>(p.lanes);
-  if (!memory) return carver.used;
-  *made = p;
-  __builtin_memcpy(p.tables, scan.values, tables * 256);
+  if (memory) *made = p;
   return carver.used;
 }
 
-// Lane of a block that holds its coordinate at `position`, in ScanValues.
+// The coordinate of a block at `position` of its ScanValues.
 CODEWORD_INLINE int64_t scan_coordinate(int64_t position) {
 #if defined(CODEWORD_SCAN_BYTES)
   return trellis_lane(position);
 #else
-  return position;
+  constexpr int64_t kHalf = kByteLanes / 2;
+  return position / kByteLanes * kByteLanes + position % kHalf * 2 + position / kHalf % 2;
 #endif
 }
 
@@ -119,18 +122,8 @@ int64_t trellis_scan_prepare(const TrellisCode& code, TrellisScan& scan, void* s
   if (!storage) return bytes;
   ScanPrepared& p = *made;
   scan.prepared = made;
-  fill_ends(code, p.reader.ends);
-  p.reader.fold = fold_matrix(code);
-  for (int64_t b = 0; b < p.blocks; ++b) {
-    TrellisBlock& block = p.reader.blocks[b];
-    fill_block(code, p.reader.ends, b * kTrellisBlock, block);
-    for (int64_t l = 0; l < kTrellisBlock; ++l) p.spread |= block.shifts[l] > 48;
-    // Bytes are counted from the first of the row; the two before it are lanes 62 and 63.
-    block.base -= 2;
-    for (int64_t l = 0; block.base < 0 && l < kTrellisBlock; ++l) {
-      block.bytes[l] = static_cast<uint8_t>((block.bytes[l] + block.base) & 63);
-    }
-  }
+  fill_ends(code, p.ends);
+  fill_look_up(code, scan, p.ends, p.look_up);
   for (int64_t b = 0; b < p.blocks; ++b) {
     p.shifts[b] = static_cast<uint8_t>(b ? scan.rise[scan.order[b - 1]] - scan.rise[scan.order[b]] : 0);
   }
@@ -138,100 +131,78 @@ int64_t trellis_scan_prepare(const TrellisCode& code, TrellisScan& scan, void* s
   return bytes;
 }
 
-#if defined(CODEWORD_SCAN_BYTES)
-struct ScanRow {
-  const uint8_t* bytes;
-  uint16_t last;  // the last two bytes
-};
-
-CODEWORD_INLINE ScanRow scan_row(const TrellisCode& code, const uint8_t* row, uint8_t*) {
-  const int64_t size = code.code_size;
-  return {row, static_cast<uint16_t>(row[size - 1] << 8 | row[size > 1 ? size - 2 : 0])};
-}
-
-template <bool kSpread>
-CODEWORD_INLINE void scan_block(const TrellisCode&, const ScanPrepared& p, int64_t b, ScanRow row, Words (&out)[1]) {
-  const TrellisBlock& block = p.reader.blocks[b];
-  __m512i bytes;
-  if (block.base < 0) {
-    bytes = _mm512_mask_set1_epi16(_mm512_loadu_si512(row.bytes), __mmask32(1) << 31, static_cast<int16_t>(row.last));
-  } else {
-    bytes = _mm512_loadu_si512(row.bytes + block.base);
-  }
-  const __m512i order = _mm512_load_si512(block.bytes), shifts = _mm512_load_si512(block.shifts);
-  const __m512i groups = _mm512_permutexvar_epi8(order, bytes);
-  const __m512i older = _mm512_multishift_epi64_epi8(shifts, groups);
-  const __m512i eight = _mm512_set1_epi8(8);
-  __m512i newest;
-  if (kSpread) {  // the byte after, by the same shifts
-    const __m512i next = _mm512_permutexvar_epi8(_mm512_add_epi8(order, _mm512_set1_epi8(1)), bytes);
-    newest = _mm512_multishift_epi64_epi8(shifts, next);
-  } else {
-    newest = _mm512_multishift_epi64_epi8(_mm512_add_epi8(shifts, eight), groups);
-  }
-  const __m512i fold = _mm512_set1_epi64(static_cast<int64_t>(p.reader.fold));
-  const __m512i index = _mm512_xor_si512(newest, _mm512_gf2p8affine_epi64_epi8(older, fold, 0));
-  const __mmask64 upper = _mm512_movepi8_mask(index);
-  __m512i values = table_bytes(p.tables + block.tables[0] * 256, index, upper);
-  for (int t = 1; t < block.used; ++t) {
-    values = _mm512_mask_mov_epi8(values, block.lanes[t], table_bytes(p.tables + block.tables[t] * 256, index, upper));
-  }
-  out[0] = {values};
-}
-#else
-using ScanRow = const uint8_t*;
-
-CODEWORD_INLINE ScanRow scan_row(const TrellisCode& code, const uint8_t* row, uint8_t* copy) {
-  read_code(code, row, copy);
-  return copy;
-}
-
-template <bool>
-CODEWORD_INLINE void scan_block(const TrellisCode& code, const ScanPrepared& p, int64_t b, ScanRow row,
-                                Words (&out)[kScanVectors]) {
-  alignas(64) int16_t values[kTrellisBlock] = {};
-  const int64_t first = b * kTrellisBlock, count = min_of(kTrellisBlock, code.coordinates - first);
-  const int32_t* ends = p.reader.ends + first;
-  const uint8_t* tables = code.tables + first;
-  for (int64_t i = 0; i < count; ++i) {
-    const uint32_t end = static_cast<uint32_t>(ends[i]), bits = load_u32(row + (end >> 3)) >> (end & 7);
-    values[i] = static_cast<int16_t>(p.tables[tables[i] * 256 + ((bits >> 8 & 255) ^ code.folds[bits & 255])] - 128);
-  }
-  for (int64_t v = 0; v < kScanVectors; ++v) out[v] = load_words(values + 2 * kLanes * v);
-}
-#endif
-
-// One query, kRows rows.
-template <bool kSpread, int kRows>
+// One query, kCount rows.
+template <int64_t kCount>
 CODEWORD_INLINE void scan_one(const TrellisCode& code, const ScanPrepared& p, const TrellisScan& scan,
-                              const uint8_t* codes, uint8_t* copies, int32_t* sums) {
+                              const uint8_t* codes, int32_t* sums) {
   Words acc[4] = {zero_words(), zero_words(), zero_words(), zero_words()};
-  ScanRow rows[kRows];
-  for (int r = 0; r < kRows; ++r) {
-    rows[r] = scan_row(code, codes + r * code.code_size, copies + r * (code.code_size + 8));
-  }
   const ScanWeight* weights = p.weights;
   for (int64_t b = 0; b < p.blocks; ++b, weights += kTrellisBlock) {
     if (p.shifts[b]) {
       CODEWORD_UNROLL
-      for (int r = 0; r < kRows; ++r) acc[r] = shift_left(acc[r], p.shifts[b]);
+      for (int64_t r = 0; r < kCount; ++r) acc[r] = shift_left(acc[r], p.shifts[b]);
     }
-    CODEWORD_UNROLL
-    for (int r = 0; r < kRows; ++r) {
-      Words values[kScanVectors];
-      scan_block<kSpread>(code, p, scan.order[b], rows[r], values);
-      for (int64_t v = 0; v < kScanVectors; ++v) {
-        acc[r] = dot_lanes(acc[r], values[v], load_words(weights + kScanPack * kLanes * v));
-      }
+    Words values[kCount][kScanVectors];
+    look_up_block(code, p.look_up, scan.order[b], codes, values);
+    for (int64_t v = 0; v < kScanVectors; ++v) {
+      const Words w = load_words(weights + kScanPack * kLanes * v);
+      CODEWORD_UNROLL
+      for (int64_t r = 0; r < kCount; ++r) acc[r] = dot_lanes(acc[r], values[r][v], w);
     }
   }
   int32_t four[4];
   sum_lanes(acc, four);
-  for (int r = 0; r < kRows; ++r) {
+  for (int64_t r = 0; r < kCount; ++r) {
     sums[r] = static_cast<int32_t>(static_cast<uint32_t>(four[r]) + static_cast<uint32_t>(p.corrections[0]));
   }
 }
 
+// Where the sums of a tile from row i on and of the queries from l on go.
+CODEWORD_INLINE int32_t* scan_sums(int32_t* sums, int64_t n, int64_t i, int64_t l) {
+  return sums + l / kScanQueries * n * kScanQueries + i * kScanQueries + l % kScanQueries;
+}
+
+// The end of the blocks from b on whose sums are not shifted in between.
+CODEWORD_INLINE int64_t end_of_run(const ScanPrepared& p, int64_t b) {
+  for (++b; b < p.blocks && !p.shifts[b];) ++b;
+  return b;
+}
+
+// A tile of values, blocks in order, times the panel of kVectors vectors of queries from query `first` on.
+#if CODEWORD_AMX
+template <int64_t kVectors>
+inline void scan_panel(const ScanPrepared& p, int64_t first, const ScanValue* values, int64_t rows, int64_t n,
+                       int32_t* sums) {
+  constexpr int64_t kWidth = kVectors * kLanes;
+  const int64_t stride = p.blocks * kTrellisBlock;
+  const int32_t* weights = reinterpret_cast<const int32_t*>(p.weights + first * stride);
+  alignas(64) const int32_t zeros[kWidth] = {};
+  alignas(64) int32_t total[kScanTile * kWidth], run[kScanTile * kWidth];
+  settle_memory();
+  for (int64_t b = 0, end; b < p.blocks; b = end) {
+    end = end_of_run(p, b);
+    const int64_t groups = (end - b) * kScanGroups;
+    const int32_t* panel = weights + b * kScanGroups * kWidth;
+    int32_t* to = b ? run : total;
+    if (rows > 16) {
+      multiply_tiles<kVectors, true>(values + b * kTrellisBlock, stride, panel, groups, zeros, to);
+    } else {
+      multiply_tiles<kVectors, false>(values + b * kTrellisBlock, stride, panel, groups, zeros, to);
+    }
+    for (int64_t i = 0; b && i < rows * kWidth; i += kLanes) {
+      store_words(total + i, add(shift_left(load_words(total + i), p.shifts[b]), load_words(run + i)));
+    }
+  }
+  for (int64_t v = 0; v < kVectors; ++v) {
+    const int64_t l = first + v * kLanes;
+    const Words correction = load_words(p.corrections + l);
+    int32_t* out = scan_sums(sums, n, 0, l);
+    for (int64_t r = 0; r < rows; ++r) {
+      store_words(out + r * kScanQueries, add(load_words(total + r * kWidth + v * kLanes), correction));
+    }
+  }
+}
+#else
 struct ScanMultiply {
   using Word = int32_t;
   using Vector = I32;
@@ -249,7 +220,6 @@ CODEWORD_INLINE void shift_tile(I32 (&acc)[kTileRows][kVectors], int count) {
   }
 }
 
-// A tile of values, blocks in order, times the panel of kVectors vectors of queries from query `first` on.
 template <int64_t kVectors>
 inline void scan_panel(const ScanPrepared& p, int64_t first, const ScanValue* values, int64_t rows, int64_t n,
                        int32_t* sums) {
@@ -260,7 +230,7 @@ inline void scan_panel(const ScanPrepared& p, int64_t first, const ScanValue* va
     I32 acc[kTileRows][kVectors];
     start_tile(zeros, acc);
     for (int64_t b = 0, end; b < p.blocks; b = end) {
-      for (end = b + 1; end < p.blocks && !p.shifts[end];) ++end;
+      end = end_of_run(p, b);
       if (p.shifts[b]) shift_tile(acc, p.shifts[b]);
       multiply_tile<ScanMultiply>(weights + b * kTrellisBlock * kVectors * kLanes,
                                   values + i * stride + b * kTrellisBlock, row_bytes, (end - b) * kScanGroups, acc);
@@ -270,7 +240,7 @@ inline void scan_panel(const ScanPrepared& p, int64_t first, const ScanValue* va
     for (int64_t v = 0; v < kVectors; ++v) {
       const int64_t l = first + v * kLanes;
       const Words correction = load_words(p.corrections + l);
-      int32_t* out = sums + l / kScanQueries * n * kScanQueries + i * kScanQueries + l % kScanQueries;
+      int32_t* out = scan_sums(sums, n, i, l);
       CODEWORD_UNROLL
       for (int64_t r = 0; r < kTileRows; ++r) {
         if (r < last) store_words(out + r * kScanQueries, add(to_words(acc[r][v]), correction));
@@ -278,45 +248,66 @@ inline void scan_panel(const ScanPrepared& p, int64_t first, const ScanValue* va
     }
   }
 }
+#endif
 
-template <bool kSpread>
-inline void look_up_tile(const TrellisCode& code, const ScanPrepared& p, const TrellisScan& scan, const uint8_t* codes,
-                         int64_t rows, uint8_t* copy, ScanValue* values) {
-  for (int64_t i = 0; i < rows; ++i) {
-    const ScanRow row = scan_row(code, codes + i * code.code_size, copy);
-    for (int64_t b = 0; b < p.blocks; ++b, values += kTrellisBlock) {
-      Words out[kScanVectors];
-      scan_block<kSpread>(code, p, scan.order[b], row, out);
-      for (int64_t v = 0; v < kScanVectors; ++v) store_words(values + kScanPack * kLanes * v, out[v]);
+// Values of kCount rows, blocks in order.
+template <int64_t kCount>
+CODEWORD_INLINE void look_up_rows(const TrellisCode& code, const ScanPrepared& p, const TrellisScan& scan,
+                                  const uint8_t* codes, ScanValue* values) {
+  for (int64_t b = 0; b < p.blocks; ++b) {
+    Words out[kCount][kScanVectors];
+    look_up_block(code, p.look_up, scan.order[b], codes, out);
+    CODEWORD_UNROLL
+    for (int64_t r = 0; r < kCount; ++r) {
+      ScanValue* to = values + (r * p.blocks + b) * kTrellisBlock;
+      for (int64_t v = 0; v < kScanVectors; ++v) store_words(to + kScanPack * kLanes * v, out[r][v]);
     }
   }
 }
 
-template <bool kSpread>
+inline void look_up_tile(const TrellisCode& code, const ScanPrepared& p, const TrellisScan& scan, const uint8_t* codes,
+                         int64_t rows, ScanValue* values) {
+  const int64_t size = code.code_size, stride = p.blocks * kTrellisBlock;
+  int64_t i = 0;
+  for (; i + kScanRows <= rows; i += kScanRows) {
+    look_up_rows<kScanRows>(code, p, scan, codes + i * size, values + i * stride);
+  }
+  for (; i < rows; ++i) look_up_rows<1>(code, p, scan, codes + i * size, values + i * stride);
+}
+
+inline void scan_panels(const ScanPrepared& p, int64_t queries, const ScanValue* values, int64_t rows, int64_t n,
+                        int32_t* sums) {
+  for (int64_t l = 0, vectors; l < p.lanes; l += vectors * kLanes) {
+    vectors = panel_vectors(queries - l);
+    if (vectors == kScanPanel) {
+      scan_panel<kScanPanel>(p, l, values, rows, n, sums);
+    } else if (vectors > 1) {
+      scan_panel<kScanPanel / 2>(p, l, values, rows, n, sums);
+    } else {
+      scan_panel<1>(p, l, values, rows, n, sums);
+    }
+  }
+}
+
 inline void scan_rows(const TrellisCode& code, const TrellisScan& scan, const uint8_t* codes, int64_t n, int32_t* sums,
-                      uint8_t* copies, ScanValue* values) {
+                      ScanValue* values) {
   const ScanPrepared& p = *static_cast<const ScanPrepared*>(scan.prepared);
   const int64_t size = code.code_size;
   if (scan.queries == 1) {
     int64_t i = 0;
-    for (; i + 4 <= n; i += 4) scan_one<kSpread, 4>(code, p, scan, codes + i * size, copies, sums + i);
-    for (; i < n; ++i) scan_one<kSpread, 1>(code, p, scan, codes + i * size, copies, sums + i);
+    for (; i + kScanRows <= n; i += kScanRows) {
+      scan_one<kScanRows>(code, p, scan, codes + i * size, sums + i);
+    }
+    for (; i < n; ++i) scan_one<1>(code, p, scan, codes + i * size, sums + i);
     return;
   }
+#if CODEWORD_AMX
+  const HeldTiles held;
+#endif
   for (int64_t i = 0; i < n; i += kScanTile) {
     const int64_t rows = min_of(kScanTile, n - i);
-    look_up_tile<kSpread>(code, p, scan, codes + i * size, rows, copies, values);
-    int32_t* out = sums + i * kScanQueries;
-    for (int64_t l = 0, vectors; l < p.lanes; l += vectors * kLanes) {
-      vectors = panel_vectors(scan.queries - l);
-      if (vectors == kPanelVectors) {
-        scan_panel<kPanelVectors>(p, l, values, rows, n, out);
-      } else if (vectors > 1) {
-        scan_panel<kPanelVectors / 2>(p, l, values, rows, n, out);
-      } else {
-        scan_panel<1>(p, l, values, rows, n, out);
-      }
-    }
+    look_up_tile(code, p, scan, codes + i * size, rows, values);
+    scan_panels(p, scan.queries, values, rows, n, sums + i * kScanQueries);
   }
 }
 
@@ -324,14 +315,9 @@ int64_t trellis_scan(const TrellisCode& code, const TrellisScan& scan, const uin
                      void* scratch) {
   const int64_t blocks = (code.coordinates + kTrellisBlock - 1) / kTrellisBlock;
   Carver carver = {static_cast<char*>(scratch)};
-  uint8_t* copies = carver.take<uint8_t>(4 * (code.code_size + 8));
   ScanValue* values = carver.take<ScanValue>(kScanTile * blocks * kTrellisBlock);
   if (!scratch) return carver.used;
-  if (static_cast<const ScanPrepared*>(scan.prepared)->spread) {
-    scan_rows<true>(code, scan, codes, n, sums, copies, values);
-  } else {
-    scan_rows<false>(code, scan, codes, n, sums, copies, values);
-  }
+  scan_rows(code, scan, codes, n, sums, values);
   return carver.used;
 }
 

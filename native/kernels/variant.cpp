@@ -55,6 +55,7 @@ namespace {
 #include "topk.h"
 #include "trellis_decode.h"
 #include "trellis_encode.h"
+#include "trellis_look_up.h"
 #include "trellis_scan.h"
 
 }  // namespace

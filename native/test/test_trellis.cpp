@@ -169,23 +169,27 @@ void check_example(int window, int width, int warm, int64_t steps) {
   }
 }
 
-// The scans of codes, against the table values that decoding with scale 1 and mean 0 gives.
-void check_scans(int width, int64_t steps, int64_t queries) {
+// The scans of codes, against the table values that decoding with scale 1 and mean 0 gives. Tables have the first
+// `merged` of two periods, the second table one fewer.
+void check_scans(int width, int64_t steps, int64_t queries, int merged) {
   Example example(9, width, 0, steps);
   const int64_t d = example.code.d, n = 53, size = example.code.code_size, blocks = (d + 63) / 64;
   example.scales.assign(d, 1.0f);
   example.means.assign(d, 0.0f);
   for (int32_t j = 0; j < d; ++j) example.columns[j] = j;
   std::vector<uint8_t> codes = random_integers<uint8_t>(n * size + 64, 1), values(512);
-  for (int i = 0; i < 512; ++i)
-    values[i] = static_cast<uint8_t>((example.values[i] = static_cast<int16_t>(i * 37 % 256)));
+  for (int i = 0; i < 512; ++i) {
+    const int count = merged - i / 256, first = i & 16 && count > 0 ? i ^ 17 : i;
+    const int index = first & 64 && count > 1 ? first ^ 66 : first;
+    values[i] = static_cast<uint8_t>((example.values[i] = static_cast<int16_t>(index * 37 % 256)));
+  }
   const std::vector<int8_t> weights = random_integers<int8_t>(queries * d, 2);
   const std::vector<int16_t> wide = random_integers<int16_t>(queries * d, 3);
   std::vector<int32_t> order;
   std::vector<uint8_t> rise(blocks);
   for (int64_t b = 0; b < blocks; ++b) order.push_back(static_cast<int32_t>(blocks - 1 - b));
   for (int64_t b = 0; b < blocks; ++b) rise[b] = static_cast<uint8_t>(b);
-  TrellisScan scan = {queries, values.data(), weights.data(), order.data(), rise.data(), nullptr};
+  TrellisScan scan = {queries, values.data(), {17, 66}, weights.data(), order.data(), rise.data(), nullptr};
   const auto memory = [](std::vector<uint64_t>& v, int64_t bytes) {
     v.resize(bytes / 8 + 8);
     return reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(v.data()) + 63) / 64 * 64);
@@ -217,15 +221,15 @@ void check_scans(int width, int64_t steps, int64_t queries) {
 
 }  // namespace
 
-TEST(trellis_dot) { check_scans(2, 96, 5); }
+TEST(trellis_dot) { check_scans(2, 96, 5, 0); }
 
 TEST(trellis_scan) {
   for (int width = 1; width <= 6; ++width) {
-    for (int64_t queries : {1, 3, 32}) check_scans(width, 104, queries);
+    for (int64_t queries : {1, 3, 32}) check_scans(width, 104, queries, width % 4);
   }
 }
 
-TEST(trellis_scan_prepare) { check_scans(3, 24, 1); }
+TEST(trellis_scan_prepare) { check_scans(3, 24, 1, 0); }
 
 TEST(trellis_encode) {
   for (int width = 1; width <= 6; ++width) {

@@ -3,7 +3,8 @@
     queries (q, d) --weights of the coordinates--> rough: int8 weights, 8-bit values;  scores, refine: 16 bits of both
 
 Sums are integers on every instruction set. The first pass gives each block of 64 coordinates a scale of its own, a power of two by
-the size of its columns; what it finds nearest is scored again from the same codes with 16-bit weights and values.
+the size of its columns, and tables of fewer rows where that loses little; what it finds nearest is scored again from the same codes
+with 16-bit weights and values.
 
 Source: two planes of an integer query as in Gao & Long 2024, "RaBitQ"; power-of-two block scales as in OCP's microscaling formats.
 """
@@ -29,6 +30,9 @@ F64 = NDArray[np.float64]
 U8 = NDArray[np.uint8]
 _BLOCK = 64
 _MOST_RISE = 2000  # of the powers of two of all blocks: 64 * 128 * 127 times their sum stays below 2**31
+# How far merging rows of a table may move values, by the fourth moment: as a part of what the values are, and of the code's error.
+# Where columns have unequal rates, those with the most bits vary most and make up distances.
+_MERGED, _MERGED_UNEVEN, _MERGED_EVEN = 0.15, 0.75, 1.6
 _NEGLIGIBLE = 1e-4  # spread, as part of the norm, that column means may add to it before the first pass counts that
 
 
@@ -40,17 +44,21 @@ class ScanForm:
     coder : Trellis
     fields : dict
         What it was made of: `codeword.trellis.arguments`.
+    rates : ndarray (coordinates,) float64
+        Bits of each coordinate.
     """
 
-    def __init__(self, coder: _native.Trellis, fields: dict[str, Any]) -> None:
+    def __init__(self, coder: _native.Trellis, fields: dict[str, Any], rates: F64) -> None:
         self.coder = coder
         self.columns, self._tables = fields["columns"], fields["tables"]
         self.scales, self.means = fields["scales"].astype(np.float64), fields["means"].astype(np.float64)
         self._fill = fields["fill"].astype(np.float64)
         self._fill[self.columns] = 0.0
         self._values = fields["values"].reshape(-1, 256).astype(np.int64)
-        largest = np.abs(self._values).max(axis=1, initial=1)
-        self._narrow = np.rint(self._values * (127.0 / largest)[:, None]).astype(np.int64) + 128
+        self._merged = _Merged(self._values, rates[np.unique(self._tables, return_index=True)[1]])
+        values = self._merged.means(self._values)
+        largest = np.abs(values).max(axis=1, initial=1.0)
+        self._narrow = np.rint(values * (127.0 / largest)[:, None]).astype(np.int64) + 128
         self._units = (largest / 127.0)[self._tables]
         self._blocks = _Blocks(self.scales * self._units)
         self._norms: Callable[[U8], F64] | None = None
@@ -80,11 +88,12 @@ class ScanForm:
         return self._norms(codes)
 
     def _queries(self, values: NDArray[np.int64], blocks: _Blocks, weights: NDArray[np.int8]) -> _native.TrellisQueries:
-        return _native.TrellisQueries(self.coder, values.astype(np.uint8).ravel(), weights, blocks.order, blocks.rise)
+        periods = self._merged.periods
+        return _native.TrellisQueries(self.coder, values.astype(np.uint8).ravel(), periods, weights, blocks.order, blocks.rise)
 
     def _rough_norms(self) -> Callable[[U8], F64]:
-        squares = self._values * self._values
-        largest = squares.max(axis=1, initial=1)
+        squares = self._merged.means(self._values * self._values)
+        largest = squares.max(axis=1, initial=1.0)
         table = np.rint(squares * (255.0 / largest)[:, None]).astype(np.int64)
         sizes = self.scales * self.scales * (largest / 255.0)[self._tables]
         blocks = _Blocks(sizes)
@@ -103,6 +112,46 @@ class ScanForm:
         return lambda codes: (
             curved.scan(codes, ones, nothing)[0] * unit[0] + straight.scan(codes, ones, nothing)[0] * step[0] + constant
         )
+
+
+class _Merged:
+    """Which indices of the tables the first pass takes for one: those that differ by a period, an exclusive or.
+
+    The window's hash gives all tables about the same order, so there are periods under which values hardly change: 128 rows are
+    within 0.0015 of the variance, 64 within 0.005. The largest values move most, and rows with those are what searches by inner
+    product find: hence the fourth moment. Tables of 1 and 2 bits become 64 rows, of 3 bits 128, of 4 bits too where all columns are alike.
+
+    Parameters
+    ----------
+    values : ndarray (tables, 256) int64
+    rates : ndarray (tables,) float64
+        Bits of the coordinates of each table.
+
+    Attributes
+    ----------
+    periods : ndarray (2,) uint8
+    """
+
+    def __init__(self, values: NDArray[np.int64], rates: F64) -> None:
+        index = np.arange(256)
+        means, self.periods = values.astype(np.float64), np.zeros(2, np.uint8)
+        self._halvings = np.zeros(len(values), np.int64)
+        error = (_MERGED_UNEVEN if len(values) > 1 else _MERGED_EVEN) * 2.0**-rates * UNIT
+        allowed = np.minimum(error, _MERGED * np.sqrt((values.astype(np.float64) ** 2).mean(axis=1))) ** 4
+        for k in range(2 if len(values) else 0):
+            likeness = np.einsum("ti,tip->p", means, means[:, index[:, None] ^ index])
+            likeness[[0, self.periods[0]]] = -np.inf
+            self.periods[k] = np.argmax(likeness)
+            means = (means + means[:, index ^ self.periods[k]]) / 2
+            fits = ((values - means) ** 4).mean(axis=1) <= allowed
+            self._halvings += fits & (self._halvings == k)
+
+    def means(self, values: NDArray[np.int64]) -> F64:
+        """Of the `values` (tables, 256) of indices that are taken for one."""
+        out, index = values.astype(np.float64), np.arange(256)
+        for k, period in enumerate(self.periods):
+            out = np.where((self._halvings > k)[:, None], (out + out[:, index ^ period]) / 2, out)
+        return out
 
 
 class _Blocks:
@@ -137,8 +186,8 @@ class TrellisScorer:
     """Distances to the reconstructions of trellis codes.
 
     `scores` and `refine` use 16 bits of query and table: the error of ``<q, x̂>`` is about ``|q| |x̂|`` times 1e-5. `rough` uses 8
-    of each, with errors around a thousandth of ``|q| |x̂|``, ten times faster; a search takes the candidates from it and scores
-    those again.
+    of each and shorter tables, with errors around a two-hundredth of ``|q| |x̂|`` for 100 columns, less for more, and takes a tenth of
+    the time; a search takes the candidates from it and scores those again.
 
     Parameters
     ----------

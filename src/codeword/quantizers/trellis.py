@@ -177,7 +177,8 @@ class TrellisQuantizer(Quantizer):
             for table, layout, mean, scale in zip(tables, layouts, self._means, scales, strict=True)
         ]
         self._coders = [_native.Trellis(**f) for f in fields]
-        self._forms = [ScanForm(coder, f) for coder, f in zip(self._coders, fields, strict=True)]
+        rates = [trellis.table_rates()[layout.tables] for layout in layouts]
+        self._forms = [ScanForm(coder, f, r) for coder, f, r in zip(self._coders, fields, rates, strict=True)]
         self.widths_ = np.zeros((len(layouts), len(self._mean)))
         for row, layout in zip(self.widths_, layouts, strict=True):
             row[layout.columns] = trellis.table_rates()[layout.tables]
