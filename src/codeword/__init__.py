@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from codeword.runtime import set_threads as set_threads
     from codeword.search.index import Index as Index
     from codeword.search.index import open_index as open_index
+    from codeword.search.plan import Plan as Plan
+    from codeword.search.plan import plan as plan
     from codeword.stages import Stages as Stages
     from codeword.transforms.center import Center as Center
     from codeword.transforms.klt import KLT as KLT
@@ -63,6 +65,7 @@ _HOME = {
     "Normalize": "transforms.normalize",
     "NotFittedError": "errors",
     "Pipeline": "pipeline",
+    "Plan": "search.plan",
     "ProductQuantizer": "quantizers.product",
     "ResidualQuantizer": "quantizers.residual",
     "Rotation": "transforms.rotation",
@@ -79,6 +82,7 @@ _HOME = {
     "isa": "runtime",
     "load": "io",
     "open_index": "search.index",
+    "plan": "search.plan",
     "recall": "metrics",
     "save": "io",
     "set_threads": "runtime",
