@@ -6,10 +6,11 @@ of their distances to a query, those of its nearest among them, say how far off 
 
     spread²(D)  =  slope A + constant          A: the squared distance, or what stands for it; both fitted on neighbours
     z           =  (D exact - D estimated) / spread
-    D           ~  D estimated + spread (c0 + c1 mean z)  ±  width sd(z) spread
+    D           ~  D estimated + spread c1 mean z  ±  width sd(z) spread
 
-`mean z` and `sd(z)` are of the query's 32 nearest kept rows; c0, c1 and the width, with which 95 % of all true neighbours lie within the
-bars, come from training rows as queries.
+`mean z` and `sd(z)` are of the query's 32 nearest kept rows; c1 and the width, with which 95 % of all true neighbours lie within the
+bars, come from training rows as queries. c1 is a factor alone: codes lean less far for queries unlike the rows, and for these a constant
+that suits training rows would be too much.
 
 Source: Gao & Long 2024, "RaBitQ" (the spread of the error grows with the distance); Vovk, Gammerman & Shafer 2005 (a width that
 covers what it says on held-out pairs). The calibration by kept neighbours is ours.
@@ -41,7 +42,8 @@ _STREAM = 0xBA25
 _KEPT = 1024
 _QUERIES = 256
 _NEAREST = 32
-_ROWS_A_NEIGHBOUR = 256  # of so many rows a query's nearest is a true neighbour, at least 10 and at most 100 in all
+_ROWS_A_NEIGHBOUR = 96  # of so many rows a query's nearest is a true neighbour, at least 10 and at most 100 in all
+_LEAST_SIGNAL = 0.3  # share of the square of mean z that is taken for more than noise, at least
 _AIM = 0.955  # of the calibration's pairs; new queries lie a little farther off
 _NUMBERS = ("slope", "constant", "nearest", "square", "c0", "c1", "width")
 
@@ -82,7 +84,7 @@ class Calibration:
     codes : ndarray (kept, code_size) uint8
     side : ndarray (kept, 0 or 2) uint8
     numbers : ndarray (7,) float64
-        slope, constant, the least A that counts, the mean squared length (ip), c0, c1, the width.
+        slope, constant, the least A that counts, the mean squared length (ip), c0 (0 but in files of before), c1, the width.
     """
 
     def __init__(self, metric: str, rows: F32, codes: U8, side: U8, numbers: F64) -> None:
@@ -109,8 +111,8 @@ class Calibration:
         numbers["slope"], numbers["constant"] = _line(made._distance(X[asked], estimated), errors)
         z = errors / made._spread(X[asked], estimated)
         middle, spread = made._asked(X[asked], score)
-        numbers["c0"], numbers["c1"] = _regression(middle, z.mean(axis=1))
-        left = np.abs(z - (numbers["c0"] + numbers["c1"] * middle)[:, None]) / spread[:, None]
+        numbers["c1"] = _factor(middle, spread * spread / min(_NEAREST, len(kept)), z.mean(axis=1))
+        left = np.abs(z - numbers["c1"] * middle[:, None]) / spread[:, None]
         numbers["width"] = float(_quantile(left, _AIM))
         return made
 
@@ -185,9 +187,8 @@ def _line(A: F64, errors: F64) -> tuple[float, float]:
     return max(mean_y - constant * mean_x, 0.0), max(constant, 1e-60)
 
 
-def _regression(x: F64, y: F64) -> tuple[float, float]:
-    """c0 and c1 of ``y = c0 + c1 x`` by least squares, c1 from 0 to 1."""
-    mean_x, mean_y = _mean(x), _mean(y)
-    spread = _mean((x - mean_x) ** 2)
-    c1 = min(max(_mean((x - mean_x) * (y - mean_y)) / spread, 0.0), 1.0) if spread > 0 else 0.0
-    return mean_y - c1 * mean_x, c1
+def _factor(x: F64, noise: F64, y: F64) -> float:
+    """c1 of ``y = c1 x`` by least squares, at least 0, where x (n,) is known up to a `noise` (n,) of these variances."""
+    square = _mean(x * x)
+    known = max(square - _mean(noise), _LEAST_SIGNAL * square)
+    return max(_mean(x * y) / known, 0.0) if known > 0 else 0.0
