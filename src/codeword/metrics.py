@@ -225,7 +225,12 @@ def usage(indices: Any, k: int) -> Usage:
     k = checks.integer(k, "k", 1, 1 << 32)
     if numbers.size and (int(numbers.min()) < 0 or int(numbers.max()) >= k):
         raise ValueError(f"indices: expected numbers from 0 to {k - 1}, got {numbers.min()} to {numbers.max()}")
-    counts = np.bincount(numbers.ravel().astype(np.int64), minlength=k).astype(np.int64)
+    return usage_of_counts(np.bincount(numbers.ravel().astype(np.int64), minlength=k))
+
+
+def usage_of_counts(counts: NDArray[Any]) -> Usage:
+    """`Usage` of codewords that were counted already: integers (k,)."""
+    counts = counts.astype(np.int64)
     n = int(counts.sum())
     shares = counts[counts > 0] / max(n, 1)
     perplexity = float(np.exp2(-np.sum(shares * np.log2(shares)))) if n else 0.0

@@ -1,0 +1,96 @@
+"""SimVQ: a fixed random codebook seen through one learned linear map, which moves all codewords at once, so none is left behind.
+
+    C (k, d) fixed, W (d, d) learned: codewords C Wᵀ;  x (n, d) --nearest--> indices (n,) --> quantized (n, d)
+
+Source: Zhu et al. 2024, "Addressing representation collapse in vector quantized models with one linear layer".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from codeword import checks
+from codeword.torch import export, gradient, sync
+from codeword.torch.layer import Layer, Rows
+from codeword.torch.nearest import nearest
+from codeword.torch.usage import Float32Module, UsageMeter, count
+from codeword.torch.vector import codebook_loss, default_commitment
+
+LARGEST_K = 1 << 24
+
+
+class Map(Float32Module):
+    """The fixed codewords and the learned map."""
+
+    fixed: Tensor
+
+    def __init__(self, d: int, k: int) -> None:
+        super().__init__()
+        self.register_buffer("fixed", torch.randn(k, d) / d**0.5)
+        self.weight = nn.Parameter(torch.eye(d))
+
+
+class SimVQ(Layer):
+    """k codewords that a linear map of a fixed codebook makes: the optimizer moves the map.
+
+    Parameters
+    ----------
+    d, k : int
+        Width of a vector; codewords.
+    grad : {"ste", "rotation", "nsvq", "diveq"}
+        How gradients pass the choice of a codeword, see `codeword.torch.gradient`.
+    commitment : float, optional
+        Weight of ``mean((x - codeword)²)`` with a gradient to x: 0.25, or 0 with `"nsvq"` or `"diveq"`.
+    sync : bool
+        Count the usage of all processes of `torch.distributed` while training.
+    dim : int
+        Which dimension of x holds vectors.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from codeword.torch import SimVQ
+    >>> out = SimVQ(16, 64)(torch.randn(8, 100, 16))
+    >>> out.loss.requires_grad, out.indices.shape
+    (True, torch.Size([8, 100]))
+    """
+
+    def __init__(
+        self, d: int, k: int, *, grad: str = "rotation", commitment: float | None = None, sync: bool = True, dim: int = -1
+    ) -> None:
+        super().__init__(d, dim)
+        self.k = checks.integer(k, "k", 1, LARGEST_K)
+        self.grad = gradient.check(grad)
+        self.commitment = default_commitment(commitment, "gradient", grad)
+        self.sync = checks.flag(sync, "sync")
+        self.map = Map(d, k)
+        self.meters = nn.ModuleList([UsageMeter(k)])
+
+    def codewords(self) -> Tensor:
+        """The codebook (k, d) as it is now, with a gradient to the map."""
+        return self.map.fixed @ self.map.weight.T
+
+    def to_quantizer(self) -> Any:
+        """A fitted `codeword.VectorQuantizer` with the codewords as they are now."""
+        return export.vector(self.codewords(), cosine=False)
+
+    def _forward(self, rows: Tensor, mask: Tensor | None) -> Rows:
+        words = self.codewords()
+        labels, squares = nearest(rows, words)
+        chosen = torch.nn.functional.embedding(labels, words)
+        loss = codebook_loss(rows, chosen, squares, mask, self.commitment, "gradient", self.grad)
+        counts = count(labels if mask is None else torch.where(mask, labels, self.k), self.k)
+        if self.sync and self.training:
+            (counts,) = sync.summed([counts])
+        (meter,) = self.meters
+        out = gradient.passed(rows, chosen, self.grad, self.training)
+        return Rows(out, labels, loss, *meter.add(counts))  # type: ignore[operator]
+
+    def _encode(self, rows: Tensor) -> Tensor:
+        return nearest(rows, self.codewords())[0]
+
+    def _decode(self, indices: Tensor) -> Tensor:
+        return torch.nn.functional.embedding(indices, self.codewords())
