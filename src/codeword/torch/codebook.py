@@ -30,6 +30,11 @@ _START_STREAM = 0x56515354
 _REVIVED_SHARE = 8
 # Weight of a revived codeword, in that of an average one: it moves to its rows soon, and has time to find them.
 _REVIVED_COUNT = 0.5
+# Rows become codewords with chances that grow as this power of their squared distances. 1, as k-means++ has it, takes outliers
+# and leaves many codewords little used; 0 crowds them where most rows are.
+_POWER = 0.5
+# Counts, in those of an average codeword, that mean no use at all.
+_NEVER = 1e-3
 _TINY = 1e-12
 
 
@@ -149,13 +154,22 @@ class Codebook(Float32Module):
                 (counts,) = sync.summed([counts]) if self.sync else [counts]
                 self.counts.lerp_(self._scaled(counts)[0], 1 - self.decay)
             if self.revive > 0:
-                self._revive(rows, squares.masked_fill(~counted, 0.0))
+                self._revive(rows, squares.masked_fill(~counted, 0.0), counts.sum())
         return self.meter.add(counts)
 
     def _scaled(self, counts: Tensor) -> tuple[Tensor, Tensor]:
         """Counts with a mean of 1, whatever the size of the batch, and the factor."""
         factor = self.k / counts.sum().clamp_min(1)
         return counts * factor, factor
+
+    def _threshold(self, total: Tensor) -> Tensor:
+        """The count, in that of an average codeword, below which one is unused, where a batch of all processes has `total` rows.
+
+        Averages remember 1 / (1 - decay) batches. A codeword on the threshold is met `revive` times its share of those rows, give or
+        take the square root of that: one standard deviation lower, noise alone seldom makes a codeword move.
+        """
+        noise = (self.revive * self.k * (1 - self.decay) / total.clamp_min(1)).sqrt()
+        return (self.revive - noise).clamp_min(_NEVER)
 
     def _average(self, counts: Tensor, sums: Tensor) -> None:
         scaled, factor = self._scaled(counts)
@@ -165,15 +179,15 @@ class Codebook(Float32Module):
         moved = unit(means) if self.cosine else means
         self.codewords.copy_(torch.where((self.counts > _TINY).unsqueeze(1), moved, self.codewords))
 
-    def _revive(self, rows: Tensor, squares: Tensor) -> None:
-        """Move the least used codewords, where they count as unused, to rows drawn by their squared distances (those of all processes)."""
-        unused = self.counts < self.revive
+    def _revive(self, rows: Tensor, squares: Tensor, total: Tensor) -> None:
+        """Move the least used codewords, where they count as unused, to rows drawn by their distances; `total` rows in all processes."""
+        unused = self.counts < self._threshold(total)
         if not torch.compiler.is_compiling() and unused.device.type == "cpu" and not bool(unused.any()):
             return
         size = max(1, self.k // _REVIVED_SHARE)
         # The largest of log weight + Gumbel noise are a sample without replacement (Efraimidis & Spirakis 2006).
         noise = torch.empty_like(squares).exponential_().clamp_min(_TINY).log()
-        key = squares.clamp_min(0).log() - noise
+        key = _POWER * squares.clamp_min(0).log() - noise
         key, rows = _first(key, rows, size)
         if self.sync and sync.world() > 1:
             key, rows = _first(sync.joined(key), sync.joined(rows), size)

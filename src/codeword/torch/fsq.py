@@ -25,6 +25,8 @@ LARGEST_LEVELS = 256
 LARGEST_K = 1 << 24
 # How much of the outermost steps the squashing leaves reachable: without it the end levels would need infinite inputs.
 _MARGIN = 1e-3
+# So many levels are compared with one by one; more are searched.
+_FEW_LEVELS = 16
 
 
 class Grid(Float32Module):
@@ -34,6 +36,7 @@ class Grid(Float32Module):
     offset: Tensor
     shift: Tensor
     levels: Tensor
+    width: Tensor
     thresholds: Tensor
     radix: Tensor
     counts: Tensor
@@ -47,7 +50,7 @@ class Grid(Float32Module):
         table = np.minimum(np.arange(max(counts)), L[:, None] - 1) - width[:, None]  # beyond a number's own levels: its last
         levels = (table / width[:, None]).astype(np.float32)
         bounds = np.where(np.arange(max(counts) - 1) < L[:, None] - 1, thresholds(levels)[:, : max(counts) - 1], np.inf)
-        numbers = {"reach": half / width, "offset": offset / width, "shift": np.arctanh(offset / half), "levels": levels}
+        numbers = {"reach": half / width, "offset": offset / width, "shift": np.arctanh(offset / half), "levels": levels, "width": width}
         for name, values in (*numbers.items(), ("thresholds", bounds)):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
         radix = np.cumprod([1, *counts[:-1]])
@@ -107,7 +110,7 @@ class FSQ(Layer):
     def _forward(self, rows: Tensor, mask: Tensor | None) -> Rows:
         bounded = self._bounded(rows)
         digits = self._digits(bounded)
-        indices = digits @ self.grid.radix
+        indices = self._indices(digits)
         out = gradient.passed(bounded, self._values(digits), self.grad, self.training)
         counts = count(indices if mask is None else torch.where(mask, indices, self.k), self.k)
         if self.sync and self.training:
@@ -116,13 +119,22 @@ class FSQ(Layer):
         return Rows(out, indices, rows.new_zeros(()), *meter.add(counts))  # type: ignore[operator]
 
     def _digits(self, bounded: Tensor) -> Tensor:
-        return (bounded.detach().unsqueeze(-1) > self.grid.thresholds).sum(-1)
+        """Level numbers (n, d) float32: how many thresholds lie below."""
+        columns = bounded.detach().T.contiguous()
+        if max(self.levels) > _FEW_LEVELS:
+            return torch.searchsorted(self.grid.thresholds, columns).T.float()
+        # Thresholds outermost: comparing and adding then go along whole columns.
+        return (columns > self.grid.thresholds.T.unsqueeze(2)).view(torch.uint8).sum(0, dtype=torch.uint8).T.float()
 
     def _values(self, digits: Tensor) -> Tensor:
-        return self.grid.levels.gather(1, digits.T).T
+        """Levels (n, d) of their numbers, rounded as `Grid.levels` are."""
+        return (digits - self.grid.width) / self.grid.width
+
+    def _indices(self, digits: Tensor) -> Tensor:
+        return (digits @ self.grid.radix.float()).long()  # exact, as all are below 2**24
 
     def _encode(self, rows: Tensor) -> Tensor:
-        return self._digits(self._bounded(rows)) @ self.grid.radix
+        return self._indices(self._digits(self._bounded(rows)))
 
     def _decode(self, indices: Tensor) -> Tensor:
-        return self._values(self.digits(indices))
+        return self._values(self.digits(indices).float())

@@ -97,8 +97,8 @@ class Layer(nn.Module, ABC):
                 made = self._forward(rows, flat)
         else:
             made = self._forward(rows, flat)
-        quantized = made.quantized.view(shape).movedim(-1, self.dim).to(x.dtype)
-        return Quantized(quantized, made.indices.view(*shape[:-1], *made.indices.shape[1:]), *made[2:])
+        quantized = made.quantized.reshape(shape).movedim(-1, self.dim).to(x.dtype)
+        return Quantized(quantized, made.indices.reshape(shape[:-1] + made.indices.shape[1:]), *made[2:])
 
     @torch.no_grad()
     def encode(self, x: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class Layer(nn.Module, ABC):
         moved = self._moved(x)
         with torch.autocast(x.device.type, enabled=False):
             indices = self._encode(moved.reshape(-1, self.d).float())
-        return indices.view(*moved.shape[:-1], *indices.shape[1:])
+        return indices.reshape(moved.shape[:-1] + indices.shape[1:])
 
     def decode(self, indices: Tensor) -> Tensor:
         """Vectors (float32, along `dim`) of indices as `forward` and `encode` return them."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from codeword.training.nearest import nearest as native_nearest
@@ -26,11 +27,23 @@ _BLOCK_SCORES = 1 << 24
 def _nearest(x: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
     if x.device.type != "cpu":
         return plain_nearest(x, codebook)
-    labels, squares = native_nearest(
-        np.ascontiguousarray(x.numpy()), pack([codebook.numpy()]), 2 * codebook.numel(), distances=True
-    )
+    X, C = np.ascontiguousarray(x.numpy()), codebook.numpy()
+    # Kernels trust that numbers are finite.
+    if not _finite(C) and not np.isfinite(C).all():
+        return torch.zeros(len(x), dtype=torch.int64), x.new_full((len(x),), float("nan"))
+    bad = None if _finite(X) else ~np.isfinite(X).all(1)
+    if bad is not None:
+        X = np.where(bad[:, None], np.float32(0), X)
+    labels, squares = native_nearest(X, pack([C]), 2 * codebook.numel(), distances=True)
     assert squares is not None
+    if bad is not None:
+        squares[bad] = np.nan
     return torch.from_numpy(labels[:, 0].astype(np.int64)), torch.from_numpy(squares[:, 0].astype(np.float32))
+
+
+def _finite(A: NDArray[np.float32]) -> bool:
+    """Whether all numbers are finite; False too if their squares add up to more than float32 holds."""
+    return bool(np.isfinite(np.dot(A.ravel(), A.ravel())))
 
 
 @_nearest.register_fake
@@ -44,7 +57,7 @@ def nearest(x: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor]:
     Parameters
     ----------
     x : Tensor (n, d) float32
-        Finite numbers.
+        A row that is not finite gets some codeword, at distance NaN.
     codebook : Tensor (k, d) float32
         On the same device.
 

@@ -60,9 +60,9 @@ class ResidualVQ(Layer):
         learn: str = "ema",
         grad: str = "rotation",
         commitment: float | None = None,
-        decay: float = 0.99,
+        decay: float = 0.9,
         kmeans: bool = True,
-        revive: float = 0.05,
+        revive: float = 0.35,
         sync: bool = True,
         dim: int = -1,
     ) -> None:

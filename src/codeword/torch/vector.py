@@ -17,7 +17,7 @@ from codeword.torch.codebook import Codebook, unit
 from codeword.torch.layer import Layer, Rows, shares
 
 # Weight of the commitment loss where nothing else pulls the encoder to its codewords (van den Oord et al. 2017).
-COMMITMENT = 0.25
+COMMITMENT = 1.0
 
 
 class VectorQuantize(Layer):
@@ -71,9 +71,9 @@ class VectorQuantize(Layer):
         grad: str = "rotation",
         cosine: bool = False,
         commitment: float | None = None,
-        decay: float = 0.99,
+        decay: float = 0.9,
         kmeans: bool = True,
-        revive: float = 0.05,
+        revive: float = 0.35,
         sync: bool = True,
         dim: int = -1,
     ) -> None:
