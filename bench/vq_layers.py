@@ -10,15 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "CODEWORD_THREADS"):
-    os.environ.setdefault(variable, "1")
 
 import numpy as np
 import torch
@@ -26,6 +22,7 @@ import vector_quantize_pytorch as peer
 from common import data_folder
 from torch import Tensor, nn
 
+import codeword
 import codeword.torch as ours
 
 WIDTH, K, M = 32, 256, 4
@@ -112,7 +109,9 @@ class Autoencoder(nn.Module):
         return self.decoder(out.transpose(1, 2).reshape(z.shape)), indices, loss
 
 
-def train(data: tuple[Tensor, Tensor], make: Callable[[], nn.Module] | None, d: int, k: int, seed: int, steps: int) -> dict[str, float]:
+def train(
+    data: tuple[Tensor, Tensor], make: Callable[[], nn.Module] | None, d: int, k: int, seed: int, steps: int
+) -> dict[str, float]:
     """Train one autoencoder and measure it."""
     images, fresh = data
     torch.manual_seed(seed)
@@ -184,6 +183,7 @@ def main() -> None:
     parser.add_argument("--json", default="", help="all figures; runs that are there already are not repeated")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    codeword.set_threads(1)
     path = Path(options.json) if options.json else None
     known: dict[str, Any] = json.loads(path.read_text()) if path and path.exists() else {}
     for dataset in options.data:
@@ -192,7 +192,10 @@ def main() -> None:
         for name in options.pairs or PAIRS:
             pair = PAIRS[name]
             ours_ms, theirs_ms = layer_times(pair, tokens, 40)
-            print(f"{dataset:9} {name:24} layer alone {ours_ms:.2f} ms, theirs {theirs_ms:.2f}: ratio {ours_ms / theirs_ms:.2f}", flush=True)
+            print(
+                f"{dataset:9} {name:24} layer alone {ours_ms:.2f} ms, theirs {theirs_ms:.2f}: ratio {ours_ms / theirs_ms:.2f}",
+                flush=True,
+            )
             if options.times:
                 continue
             runs: list[list[dict[str, float]]] = [[], []]

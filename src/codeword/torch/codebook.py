@@ -32,7 +32,7 @@ _REVIVED_SHARE = 8
 _REVIVED_COUNT = 0.5
 # Rows become codewords with chances that grow as this power of their squared distances. 1, as k-means++ has it, takes outliers
 # and leaves many codewords little used; 0 crowds them where most rows are.
-_POWER = 0.5
+_POWER = 0.25
 # Counts, in those of an average codeword, that mean no use at all.
 _NEVER = 1e-3
 _TINY = 1e-12
@@ -64,9 +64,7 @@ class Codebook(Float32Module):
     sums: Tensor
     started: Tensor
 
-    def __init__(
-        self, d: int, k: int, *, learn: str, cosine: bool, decay: float, kmeans: bool, revive: float, sync: bool
-    ) -> None:
+    def __init__(self, d: int, k: int, *, learn: str, cosine: bool, decay: float, kmeans: bool, revive: float, sync: bool) -> None:
         super().__init__()
         self.d, self.k = d, checks.integer(k, "k", 1, LARGEST_K)
         self.learn = checks.choice(learn, "learn", LEARN)

@@ -50,7 +50,13 @@ class Grid(Float32Module):
         table = np.minimum(np.arange(max(counts)), L[:, None] - 1) - width[:, None]  # beyond a number's own levels: its last
         levels = (table / width[:, None]).astype(np.float32)
         bounds = np.where(np.arange(max(counts) - 1) < L[:, None] - 1, thresholds(levels)[:, : max(counts) - 1], np.inf)
-        numbers = {"reach": half / width, "offset": offset / width, "shift": np.arctanh(offset / half), "levels": levels, "width": width}
+        numbers = {
+            "reach": half / width,
+            "offset": offset / width,
+            "shift": np.arctanh(offset / half),
+            "levels": levels,
+            "width": width,
+        }
         for name, values in (*numbers.items(), ("thresholds", bounds)):
             self.register_buffer(name, torch.tensor(values, dtype=torch.float32), persistent=False)
         radix = np.cumprod([1, *counts[:-1]])
@@ -116,7 +122,7 @@ class FSQ(Layer):
         if self.sync and self.training:
             (counts,) = sync.summed([counts])
         (meter,) = self.meters
-        return Rows(out, indices, rows.new_zeros(()), *meter.add(counts))  # type: ignore[operator]
+        return Rows(out, indices, rows.new_zeros(()), *meter.add(counts))
 
     def _digits(self, bounded: Tensor) -> Tensor:
         """Level numbers (n, d) float32: how many thresholds lie below."""

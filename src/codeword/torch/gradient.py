@@ -59,9 +59,9 @@ def passed(x: Tensor, q: Tensor, grad: str, training: bool) -> Tensor:
     [[2.0, 0.0]]
     """
     if grad == "rotation":
-        return _Rotation.apply(x, q.detach())  # type: ignore[no-any-return]
+        return _Rotation.apply(x, q.detach())
     if grad == "ste" or not training:
-        return _StraightThrough.apply(x, q.detach())  # type: ignore[no-any-return]
+        return _StraightThrough.apply(x, q.detach())
     error = q - x
     length = torch.linalg.vector_norm(error, dim=-1, keepdim=True)
     with torch.no_grad():
@@ -102,7 +102,8 @@ class _Rotation(torch.autograd.Function):
         x, q = ctx.saved_tensors
         length_x = torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(_TINY)
         length_q = torch.linalg.vector_norm(q, dim=-1, keepdim=True).clamp_min(_TINY)
-        cosine, along_x, along_q = (_dots(a, b) / n for a, b, n in ((x, q, length_x * length_q), (x, g, length_x), (q, g, length_q)))
+        cosine = _dots(x, q) / (length_x * length_q)
+        along_x, along_q = _dots(x, g) / length_x, _dots(q, g) / length_q
         plane = (1 + cosine > _OPPOSITE) & (length_x > _TINY) & (length_q > _TINY)
         t = (along_x + along_q) / (1 + cosine).clamp_min(_OPPOSITE)
         scale = torch.where(plane, length_q / length_x, 1.0)
@@ -140,4 +141,4 @@ def commitment(x: Tensor, q: Tensor, squares: Tensor, share: Tensor) -> Tensor:
     share : Tensor (n,)
         Weight of each row: 1 / n for a plain mean.
     """
-    return _Commitment.apply(x, q.detach(), squares, share)  # type: ignore[no-any-return]
+    return _Commitment.apply(x, q.detach(), squares, share)

@@ -1,6 +1,6 @@
 """What all layers share: tensors of any layout in, a `Quantized` out.
 
-    x (..., d, ...) --rows (n, d), float32--> quantized, indices, loss, perplexity, usage --layout and dtype of x-->
+x (..., d, ...) --rows (n, d), float32--> quantized, indices, loss, perplexity, usage, in the layout and dtype of x
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Layer(nn.Module, ABC):
 
     def usage(self) -> Any:
         """`codeword.metrics.Usage` of all vectors since the start or `reset_usage`; a list of them where there are stages."""
-        reports: list[Usage] = [m.report() for m in self.meters]  # type: ignore[operator]
+        reports: list[Usage] = [m.report() for m in self.meters]
         return reports if self._index_shape else reports[0]
 
     def reset_usage(self) -> None:

@@ -84,7 +84,7 @@ class LFQ(Layer):
 
     def to_quantizer(self) -> Any:
         """A `codeword.ScalarQuantizer` of 1 bit with levels -1 and 1: its packed numbers are the bits of the layer's indices."""
-        return export.scalar(np.tile(np.float32([-1, 1]), (self.d, 1)), [2] * self.d)
+        return export.scalar(np.tile(np.array([-1, 1], np.float32), (self.d, 1)), [2] * self.d)
 
     def _forward(self, rows: Tensor, mask: Tensor | None) -> Rows:
         positive = rows.detach() > 0
@@ -99,7 +99,7 @@ class LFQ(Layer):
             (counts,) = sync.summed([counts])
         (meter,) = self.meters
         out = gradient.passed(rows, signs, self.grad, self.training)
-        return Rows(out, indices, loss, *meter.add(counts))  # type: ignore[operator]
+        return Rows(out, indices, loss, *meter.add(counts))
 
     def _entropies(self, rows: Tensor, share: Tensor) -> Tensor:
         """Entropy of a row's index, minus `diversity` times that of all, in nats.

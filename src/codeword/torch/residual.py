@@ -58,11 +58,11 @@ class ResidualVQ(Layer):
         *,
         dropout: float = 0.0,
         learn: str = "ema",
-        grad: str = "rotation",
+        grad: str = "ste",
         commitment: float | None = None,
         decay: float = 0.9,
         kmeans: bool = True,
-        revive: float = 0.35,
+        revive: float = 0.5,
         sync: bool = True,
         dim: int = -1,
     ) -> None:
@@ -79,7 +79,7 @@ class ResidualVQ(Layer):
 
     @property
     def _books(self) -> list[Codebook]:
-        return list(self.codebooks)  # type: ignore[arg-type]
+        return list(self.codebooks)
 
     @property
     def _index_shape(self) -> tuple[int, ...]:
@@ -177,7 +177,7 @@ class GroupedResidualVQ(Layer):
 
     @property
     def _parts(self) -> list[ResidualVQ]:
-        return list(self.parts)  # type: ignore[arg-type]
+        return list(self.parts)
 
     @property
     def _index_shape(self) -> tuple[int, ...]:

@@ -59,7 +59,7 @@ class SimVQ(Layer):
     """
 
     def __init__(
-        self, d: int, k: int, *, grad: str = "rotation", commitment: float | None = None, sync: bool = True, dim: int = -1
+        self, d: int, k: int, *, grad: str = "ste", commitment: float | None = None, sync: bool = True, dim: int = -1
     ) -> None:
         super().__init__(d, dim)
         self.k = checks.integer(k, "k", 1, LARGEST_K)
@@ -87,7 +87,7 @@ class SimVQ(Layer):
             (counts,) = sync.summed([counts])
         (meter,) = self.meters
         out = gradient.passed(rows, chosen, self.grad, self.training)
-        return Rows(out, labels, loss, *meter.add(counts))  # type: ignore[operator]
+        return Rows(out, labels, loss, *meter.add(counts))
 
     def _encode(self, rows: Tensor) -> Tensor:
         return nearest(rows, self.codewords())[0]

@@ -68,12 +68,12 @@ class VectorQuantize(Layer):
         k: int,
         *,
         learn: str = "ema",
-        grad: str = "rotation",
+        grad: str = "ste",
         cosine: bool = False,
         commitment: float | None = None,
         decay: float = 0.9,
         kmeans: bool = True,
-        revive: float = 0.35,
+        revive: float = 0.5,
         sync: bool = True,
         dim: int = -1,
     ) -> None:
@@ -125,4 +125,3 @@ def codebook_loss(
     if learn == "gradient" and not gradient.trains_codebook(grad):
         loss = loss + gradient.commitment(words, rows, squares, share)
     return loss
-
