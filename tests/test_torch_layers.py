@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import doctest
+import importlib
 import io
 from collections.abc import Callable
 from typing import Any
@@ -279,3 +281,10 @@ def test_compiled_layers_train_as_plain_ones(make: Make) -> None:
         assert torch.allclose(x.grad, y.grad, rtol=1e-4, atol=1e-6)
     for name, value in plain.state_dict().items():
         assert torch.allclose(value.float(), compiled.state_dict()[name].float(), atol=1e-5), name
+
+
+@pytest.mark.parametrize("name", ["fsq", "gradient", "lfq", "nearest", "residual", "simvq", "vector"])
+def test_examples_in_docstrings_run(name: str) -> None:
+    tested = doctest.testmod(importlib.import_module(f"codeword.torch.{name}"))
+    assert tested.attempted > 0
+    assert tested.failed == 0
