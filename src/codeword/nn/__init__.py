@@ -1,0 +1,16 @@
+"""Neural networks with codes for weights: compress any `torch.nn.Module` on a CPU, to an exact number of bytes.
+
+    model --compress--> Compressed: model with VQ layers, report --save--> one safetensors file --load--> model or state dict
+
+Needs the extra ``nn`` (PyTorch, safetensors).
+"""
+
+from codeword.nn.compress import Compressed as Compressed
+from codeword.nn.compress import compress as compress
+from codeword.nn.file import load as load
+from codeword.nn.modules import VQConv as VQConv
+from codeword.nn.modules import VQConvTranspose as VQConvTranspose
+from codeword.nn.modules import VQEmbedding as VQEmbedding
+from codeword.nn.modules import VQLinear as VQLinear
+from codeword.nn.report import LayerReport as LayerReport
+from codeword.nn.report import Report as Report
