@@ -1,15 +1,10 @@
 #!/usr/bin/env bash
-# Native code under AddressSanitizer and UndefinedBehaviorSanitizer: first native/test, then the Python tests of the
-# native module against a build of its own, in an environment that shares the packages of the one this is called from.
+# Native code under AddressSanitizer and UndefinedBehaviorSanitizer: one build of native/test and of the native module, for
+# an environment that shares the packages of the one this is called from; first native/test runs, then the module's tests.
 # Arguments go to pytest; without any, tests/test_kernels_*.py and tests/test_native_runtime.py run.
 set -euo pipefail
 
 build=build/asan
-cmake -S . -B $build/native -G Ninja --log-level=WARNING -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCODEWORD_SANITIZE=ON \
-  -DCODEWORD_PYTHON=OFF -DCODEWORD_NATIVE_TEST=ON
-cmake --build $build/native
-$build/native/native/test/codeword_test
-
 python - "$build/venv" <<'PYTHON'
 import site, sys, venv
 venv.create(sys.argv[1])
@@ -18,7 +13,9 @@ inner, = __import__("pathlib").Path(sys.argv[1]).glob("lib/python*/site-packages
 (inner / "outer.pth").write_text("\n".join(paths) + "\n")
 PYTHON
 python -m pip --python $build/venv/bin/python install --quiet --no-build-isolation --no-deps --force-reinstall . \
-  -C build-dir=$build/module -C cmake.build-type=RelWithDebInfo -C cmake.define.CODEWORD_SANITIZE=ON -C install.strip=false
+  -C build-dir=$build/module -C cmake.build-type=RelWithDebInfo -C cmake.define.CODEWORD_SANITIZE=ON -C install.strip=false \
+  -C cmake.define.CODEWORD_NATIVE_TEST=ON
+$build/module/native/test/codeword_test
 
 [ $# -gt 0 ] || set -- tests/test_kernels_*.py tests/test_native_runtime.py
 compiler=${CXX:-c++}
