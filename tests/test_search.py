@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -372,6 +376,40 @@ def test_threads_may_search_while_others_change() -> None:
     for thread in readers:
         thread.join()
     assert not wrong and sorted(index.ids.tolist()) == list(range(2000))
+
+
+def test_rows_that_the_codes_were_not_made_for_are_noticed() -> None:
+    """What a KLT leaves out of rows of another kind is seen per segment."""
+    flat = np.random.default_rng(0).standard_normal((2000, 24)).astype(np.float32)
+    flat[:, 12:] *= 0.01
+    klt = cw.Pipeline([cw.KLT(d_out=12)], cw.ScalarQuantizer(4)).fit(flat)
+    index = cw.Index(klt, factors=False).add(flat)
+    assert 0.8 < index.stats()["distortion"]["worst"] < 1.2
+    about = index.add(flat[:1000, ::-1]).stats()["distortion"]
+    assert about["worst"] > 20 and len(about["segments"]) == 2
+
+
+def test_bytes_are_those_the_process_takes() -> None:
+    """In a process of its own: what the index says it holds, and how much the process grows by it."""
+    code = """
+import ctypes, numpy as np, codeword as cw
+def resident():
+    ctypes.CDLL(None).malloc_trim(0)  # what malloc keeps of arrays that are gone is no index's
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+X = np.random.default_rng(0).standard_normal((4096, 128)).astype("f4")
+index = cw.Index(cw.ScalarQuantizer(8).fit(X), factors=False, lists=16).add(X)
+index.search(X[:1000])
+many, ids = np.tile(X, (100, 1)), 10_000 + 3 * np.arange(409_600)
+before, held = resident(), index.stats()["nbytes"]
+index.add(many, ids).remove(ids[:1000])
+index.search(X[:1000])
+print((resident() - before) / (index.stats()["nbytes"] - held))
+"""
+    if not os.path.exists("/proc/self/statm") or not hasattr(ctypes.CDLL(None), "malloc_trim"):
+        pytest.skip("needs /proc and glibc")
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0.95 < float(run.stdout) < 1.05
 
 
 # Bad and odd input

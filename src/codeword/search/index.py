@@ -387,7 +387,8 @@ class Index:
         columns, labels = model.columns(A)
         with self._table.lock:
             numbers = self._identity.to_write(checked, how, self._table.snapshot)
-            self._table.append(columns, numbers, labels, replacing=how != "add")
+            distortion = model.distortion_of(A, columns["codes"])
+            self._table.append(columns, numbers, labels, replacing=how != "add", distortion=distortion)
         return self
 
     def _view(self, where: Any = None) -> View:

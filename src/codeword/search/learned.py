@@ -39,6 +39,7 @@ def describe(
             "divided": model.partition.lists,
             "refined": None if model.refiner is None else model.refiner.kind,
             "reach": 0.0 if model.refiner is None else model.refiner.reach,
+            "distortion": model.distortion,
         }
         if isinstance(model.refiner, SecondCode):
             about["second"] = model.refiner.second.config()
@@ -88,9 +89,13 @@ def read_about(file: Container) -> Mapping[str, Any]:
         and (refine is None or refine in DTYPES or isinstance(refine, dict))
     )
     if sound and about["decided"]:
-        divided, reach = about.get("divided"), about.get("reach")
+        divided, reach, distortion = about.get("divided"), about.get("reach"), about.get("distortion", 0.0)
         sound = type(about.get("estimated")) is bool and type(divided) is int and 1 <= divided <= 1 << 24
-        sound = sound and isinstance(reach, (int, float)) and reach >= 0 and about.get("refined") in (None, "code", *DTYPES)
+        sound = (
+            sound
+            and all(isinstance(x, (int, float)) and x >= 0 for x in (reach, distortion))
+            and about.get("refined") in (None, "code", *DTYPES)
+        )
     if not sound:
         raise FormatError(f"{file.path}: the header does not describe an index: {about!r}")
     return about
@@ -116,7 +121,8 @@ def read_model(file: Container, about: Mapping[str, Any], quantizer: Quantizer) 
         codebook = array(part(file, "partition"), "codebook", np.float32, (about["divided"], d))
         partition = Lists(metric, codebook)
         coverage = Coverage.from_state(d, about["divided"], part(file, "coverage"))
-    return Model(quantizer, metric, estimator, partition, _refiner(file, about, quantizer), coverage)
+    distortion = float(about.get("distortion", 0.0))
+    return Model(quantizer, metric, estimator, partition, _refiner(file, about, quantizer), coverage, distortion)
 
 
 def read_calibration(file: Container, about: Mapping[str, Any], quantizer: Quantizer) -> Calibration | None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from codeword import checks, keys
 from codeword.base import F32, U8, Quantizer
+from codeword.lanes import lane_dot
 from codeword.search import estimator as estimators
 from codeword.search import refine, scan
 from codeword.search.coverage import Coverage
@@ -29,6 +30,7 @@ _STREAM = 0x1DE7
 _SAMPLE_ROWS = 1 << 15
 _REACH_ROWS, _REACH_QUERIES, _REACH_NEAR = 1 << 13, 128, 100
 _BLOCK_ELEMENTS = 1 << 22
+_WATCHED_ROWS = 1 << 10
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Model:
     refiner : Refiner or None
     coverage : Coverage or None
         What recall is foreseen from, where there are lists.
+    distortion : float
+        Mean squared error of rows like those it learned from.
     """
 
     def __init__(
@@ -63,9 +67,11 @@ class Model:
         partition: Partition,
         refiner: Refiner | None,
         coverage: Coverage | None = None,
+        distortion: float = 0.0,
     ) -> None:
         self.quantizer, self.metric = quantizer, metric
         self.estimator, self.partition, self.refiner, self.coverage = estimator, partition, refiner, coverage
+        self.distortion = distortion
 
     @classmethod
     def fit(cls, quantizer: Quantizer, metric: str, wanted: Wanted, A: NDArray[Any]) -> Model:
@@ -76,6 +82,7 @@ class Model:
 
         rows = checks.rows(drawn(0, _SAMPLE_ROWS), d=quantizer.d, wide=True)
         made = cls(quantizer, metric, estimators.fitted(quantizer, metric, rows, wanted.factors), Undivided(), None)
+        made.distortion = made.distortion_of(rows, quantizer.encode(rows))
         lists = default_lists(len(A)) if wanted.lists == "auto" else int(wanted.lists or 1)
         if wanted.refine is not None:
             made.refiner = _refiner(wanted.refine, quantizer, metric, checks.rows(rows, d=quantizer.d))
@@ -119,6 +126,12 @@ class Model:
         for name in parts[0][1] if parts else ():
             columns[name] = np.concatenate([more[name] for _, more in parts])
         return columns, np.concatenate(labels) if labels else None
+
+    def distortion_of(self, A: NDArray[Any], codes: U8) -> float:
+        """Mean squared error of some of the rows `A` (n, d), from their codes: what tells that rows are not what was learned from."""
+        some = keys.sample(0, _STREAM + 3, len(A), _WATCHED_ROWS)
+        error = A[some].astype(np.float64) - self.quantizer.decode(codes[some])
+        return float(np.add.accumulate(lane_dot(error, error))[-1]) / error.size if len(some) else 0.0
 
     def shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Type, and shape of a row, of each column."""

@@ -34,14 +34,19 @@ class Segment:
         Rows ``bounds[l]`` to ``bounds[l + 1]`` are those of list `l`.
     first : int
         The id of row 0 where there is no column ``"ids"``: then they are ``first, first + 1, ...``.
+    distortion : float
+        Mean squared error of some of its rows when they were coded; 0 where it was not measured.
     """
 
-    def __init__(self, n: int, columns: Mapping[str, NDArray[Any]], bounds: I64, first: int | None = None) -> None:
+    def __init__(
+        self, n: int, columns: Mapping[str, NDArray[Any]], bounds: I64, first: int | None = None, distortion: float = 0.0
+    ) -> None:
         self.n, self.columns, self.bounds, self.first = n, columns, bounds, first
+        self.distortion = distortion
         self._table: _native.IdTable | None = None
 
     @classmethod
-    def of(cls, columns: Mapping[str, NDArray[Any]], ids: I64, labels: I64 | None, lists: int) -> Segment:
+    def of(cls, columns: Mapping[str, NDArray[Any]], ids: I64, labels: I64 | None, lists: int, distortion: float = 0.0) -> Segment:
         """A segment in memory of new rows with `ids` (n,) and the list of each, `labels` (n,); None: all in list 0."""
         n = len(ids)
         if labels is None:
@@ -52,8 +57,8 @@ class Segment:
             bounds = np.concatenate([[0], np.cumsum(np.bincount(labels, minlength=lists))]).astype(np.int64)
             kept, ids = {name: a[order] for name, a in columns.items()}, ids[order]
         if n and (ids == np.arange(ids[0], ids[0] + n)).all():
-            return cls(n, kept, bounds, int(ids[0]))
-        return cls(n, {**kept, "ids": np.ascontiguousarray(ids)}, bounds)
+            return cls(n, kept, bounds, int(ids[0]), distortion)
+        return cls(n, {**kept, "ids": np.ascontiguousarray(ids)}, bounds, None, distortion)
 
     @property
     def ids(self) -> I64:
@@ -111,4 +116,5 @@ def merged(segments: Sequence[Segment], dead: Sequence[Mask | None]) -> Segment:
     ids = np.concatenate([s.ids[rows] for s, rows in zip(segments, alive, strict=True)])
     names = [name for name in segments[0].columns if name != "ids"]
     columns = {n: np.concatenate([s.columns[n][rows] for s, rows in zip(segments, alive, strict=True)]) for n in names}
-    return Segment.of(columns, ids, labels if lists > 1 else None, lists)
+    distortion = sum(s.distortion * s.n for s in segments) / max(1, sum(s.n for s in segments))
+    return Segment.of(columns, ids, labels if lists > 1 else None, lists, distortion)

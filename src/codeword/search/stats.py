@@ -38,8 +38,21 @@ def stats(index: Index) -> dict[str, Any]:
         "segments": len(snapshot.segments),
         "calibrated": index.calibration is not None,
         "memory_mapped": any(s.in_file for s in snapshot.segments),
+        "distortion": None if model is None else _distortion(index),
         "lists": None if model is None else _lists(index),
         "stages": None if model is None else _stages(index),
+    }
+
+
+def _distortion(index: Index) -> dict[str, Any]:
+    """Mean squared error of the rows learned from, of each segment, and the worst of those in units of the first: 1 is as expected."""
+    model = index.model
+    assert model is not None
+    found = [s.distortion for s in index._table.snapshot.segments]
+    return {
+        "expected": model.distortion,
+        "segments": found,
+        "worst": max(found, default=0.0) / model.distortion if model.distortion > 0 else None,
     }
 
 

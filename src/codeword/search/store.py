@@ -224,7 +224,7 @@ def _segment(folder: str, entry: Mapping[str, Any], model: Model, next_id: int, 
     lists = model.partition.lists
     if bounds.dtype != np.int64 or bounds.shape != (lists + 1,) or bounds[0] or bounds[-1] != n or (np.diff(bounds) < 0).any():
         raise FormatError(f"{file.path}: array 'bounds': expected {lists + 1} numbers that rise from 0 to {n}")
-    return Segment(n, columns, bounds, first)
+    return Segment(n, columns, bounds, first, float(entry.get("distortion", 0.0)))
 
 
 def _mask(folder: str, entry: Mapping[str, Any], verify: str) -> NDArray[np.bool_] | None:
@@ -261,6 +261,7 @@ def _checked(manifest: Container) -> Mapping[str, Any]:
         )
         sound = sound and (entry.get("first") is None or is_size(entry["first"]))
         sound = sound and (entry.get("dead") is None or is_file(entry["dead"], "dead"))
+        sound = sound and isinstance(entry.get("distortion", 0.0), (int, float)) and entry.get("distortion", 0.0) >= 0
     for entry in listed:
         sound = sound and isinstance(entry, dict) and is_file(entry.get("file"), "names") and is_size(entry.get("n"))
     if not sound:

@@ -85,7 +85,15 @@ class Table:
         self.snapshot = Snapshot() if snapshot is None else snapshot
         self.lock = threading.RLock()
 
-    def append(self, columns: Mapping[str, NDArray[Any]], ids: I64 | None, labels: I64 | None, *, replacing: bool = False) -> None:
+    def append(
+        self,
+        columns: Mapping[str, NDArray[Any]],
+        ids: I64 | None,
+        labels: I64 | None,
+        *,
+        replacing: bool = False,
+        distortion: float = 0.0,
+    ) -> None:
         """Add rows with `ids`, or going on from `next_id`; ``replacing`` those that have the ids, which must else be new.
 
         Raises
@@ -108,7 +116,7 @@ class Table:
             if not count:
                 return
             next_id = max(now.next_id, int(ids.max()) + 1)
-            segments = (*now.segments, Segment.of(columns, ids, labels, self.lists))
+            segments = (*now.segments, Segment.of(columns, ids, labels, self.lists, distortion))
             self._set(replace(now, segments=segments, dead=(*now.dead, None), next_id=next_id))
 
     def remove(self, ids: I64) -> None:
