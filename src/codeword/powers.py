@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 F64 = NDArray[np.float64]
 _BITS = 40
+_ROOT_OF_HALF, _LOG_OF_2, _LAST_TERM = 0.7071067811865476, 0.6931471805599453, 17
 
 
 def log2(x: Any) -> F64:
@@ -33,6 +34,28 @@ def log2(x: Any) -> F64:
         fraction = np.where(carry, 0.5 * fraction, fraction)
         digits = 2 * digits + carry
     return np.asarray(exponent - 1.0 + np.ldexp(digits.astype(np.float64), -_BITS))
+
+
+def log(x: Any) -> F64:
+    """Natural logarithm of positive numbers, within 2**-43 of it or of its size: ten operations where `log2` takes 160.
+
+    Of a power of two and a mantissa from sqrt(1/2) up, whose logarithm is ``2 artanh((m - 1) / (m + 1))``: a series in at most 0.172,
+    cut off at 2**-45.
+
+    Examples
+    --------
+    >>> (log([1.0, 3.0, 1e300]) - [0.0, 1.0986122886681098, 690.7755278982137]).round(11)
+    array([0., 0., 0.])
+    """
+    mantissa, exponent = np.frexp(np.asarray(x, np.float64))
+    low = mantissa < _ROOT_OF_HALF
+    mantissa = np.where(low, 2.0 * mantissa, mantissa)
+    ratio = (mantissa - 1.0) / (mantissa + 1.0)
+    square = ratio * ratio
+    series = np.full(np.shape(square), 1.0 / _LAST_TERM)
+    for odd in range(_LAST_TERM - 2, 0, -2):
+        series = series * square + 1.0 / odd
+    return np.asarray(2.0 * ratio * series + (exponent - low) * _LOG_OF_2)
 
 
 def exp2(x: Any) -> F64:

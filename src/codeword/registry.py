@@ -35,6 +35,8 @@ _MODULES = {
     "klt": "codeword.transforms.klt",
     "opq": "codeword.transforms.opq",
 }
+# Classes that need an extra of this package: the module, and the extra's name.
+_EXTRAS = {"codebook-outliers": ("codeword.cluster.outliers", "cluster")}
 C = TypeVar("C", bound=type)
 
 
@@ -54,7 +56,7 @@ def register(id: str) -> Callable[[C], C]:
 
 def ids() -> list[str]:
     """All known ids, sorted."""
-    return sorted({*_CLASSES, *_MODULES, *_entry_points()})
+    return sorted({*_CLASSES, *_MODULES, *_EXTRAS, *_entry_points()})
 
 
 def lookup(id: object) -> type:
@@ -70,11 +72,23 @@ def lookup(id: object) -> type:
             from importlib import import_module
 
             import_module(_MODULES[id])
+        if id not in _CLASSES and id in _EXTRAS:
+            _import_extra(id)
         if id not in _CLASSES and id in _entry_points():
             register(id)(_entry_points()[id].load())
         if id in _CLASSES:
             return _CLASSES[id]
     raise UnknownQuantizerError(f"unknown id {id!r}; known: {', '.join(ids())}")
+
+
+def _import_extra(id: str) -> None:
+    from importlib import import_module
+
+    module, extra = _EXTRAS[id]
+    try:
+        import_module(module)
+    except ModuleNotFoundError as e:
+        raise ImportError(f"{id} needs {e.name}: pip install codeword[{extra}]") from e
 
 
 def from_config(config: Mapping[str, Any], state: Mapping[str, Any]) -> Any:

@@ -10,9 +10,11 @@ if TYPE_CHECKING:
     from codeword.cluster.choose_k import choose_k as choose_k
     from codeword.cluster.kmeans import KMeans as KMeans
     from codeword.cluster.minibatch import MiniBatchKMeans as MiniBatchKMeans
+    from codeword.cluster.outliers import CodebookOutlierDetector as CodebookOutlierDetector
 
 _HOME = {
     "BisectingKMeans": "bisecting",
+    "CodebookOutlierDetector": "outliers",
     "KMeans": "kmeans",
     "MiniBatchKMeans": "minibatch",
     "choose_k": "choose_k",
