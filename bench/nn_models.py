@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -144,3 +146,75 @@ class Sts:
             for numbers, ids in self.batches(sentences):
                 vectors[numbers] = model(ids).float().numpy()
         return 100 * float(spearmanr((vectors[::2] * vectors[1::2]).sum(1), self.scores[chosen]).statistic)
+
+
+class BasicBlock(nn.Module):
+    """Two 3 x 3 convolutions; the shortcut takes every second pixel and pads channels with zeros (option A)."""
+
+    def __init__(self, inside: int, outside: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outside)
+        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outside)
+        self.stride, self.pad = stride, (outside - inside) // 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.stride != 1:
+            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.pad, self.pad))
+        return F.relu(out + x)
+
+
+class ResNet(nn.Module):
+    """CIFAR-10 ResNet of 6 n + 2 layers (He et al. 2015)."""
+
+    def __init__(self, depth: int) -> None:
+        super().__init__()
+        n = (depth - 2) // 6
+        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        widths = [(16, 16, 1), (16, 32, 2), (32, 64, 2)]
+        for i, (inside, outside, stride) in enumerate(widths, 1):
+            blocks = [BasicBlock(inside, outside, stride), *(BasicBlock(outside, outside, 1) for _ in range(n - 1))]
+            setattr(self, f"layer{i}", nn.Sequential(*blocks))
+        self.linear = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.bn1(self.conv1(x)))
+        return self.linear(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
+
+
+def load_resnet(depth: int) -> ResNet:
+    """The published weights of depth 20 or 56."""
+    model = ResNet(depth)
+    with np.load(data_folder() / "nn-cifar10" / f"resnet{depth}.npz") as arrays:
+        state = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    model.load_state_dict(state, strict=False)
+    return model.eval()
+
+
+class Cifar:
+    """10,000 test pictures as JPEGs; the first ones calibrate, the others score."""
+
+    def __init__(self, calibration: int = 512) -> None:
+        from PIL import Image
+
+        with np.load(data_folder() / "nn-cifar10" / "cifar10_test_jpeg.npz") as arrays:
+            jpeg, offsets, self.labels = arrays["jpeg"].tobytes(), arrays["offsets"], arrays["labels"]
+        pictures = [np.asarray(Image.open(io.BytesIO(jpeg[a:b]))) for a, b in itertools.pairwise(offsets)]
+        x = np.stack(pictures).astype(np.float32) / 255
+        x = (x - np.array([0.485, 0.456, 0.406], np.float32)) / np.array([0.229, 0.224, 0.225], np.float32)
+        self.x = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+        self.first = calibration
+
+    def calibration(self) -> list[Tensor]:
+        """Batches of pictures that the score does not use."""
+        return list(self.x[: self.first].split(64))
+
+    def accuracy(self, model: nn.Module, most: int | None = None) -> float:
+        """Percent right of the pictures after those for calibration (of the first `most`)."""
+        x, labels = self.x[self.first :][:most], self.labels[self.first :][:most]
+        with torch.inference_mode():
+            found = torch.cat([model(part).argmax(1) for part in x.split(500)]).numpy()
+        return 100 * float((found == labels).mean())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from codeword.cli import common, demo, index, inspect, model, search
+from codeword.cli import common, demo, index, inspect, model, nn, search
 
 app = typer.Typer(
     name="codeword",
@@ -30,6 +30,7 @@ for _command in (
 ):
     app.command(_command.__name__.rstrip("_"))(common.guarded(_command))
 app.add_typer(index.app, name="index")
+app.add_typer(nn.app, name="nn")
 
 
 def _version(wanted: bool) -> None:

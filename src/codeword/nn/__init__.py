@@ -14,3 +14,6 @@ from codeword.nn.modules import VQEmbedding as VQEmbedding
 from codeword.nn.modules import VQLinear as VQLinear
 from codeword.nn.report import LayerReport as LayerReport
 from codeword.nn.report import Report as Report
+from codeword.nn.tensors import compress_file as compress_file
+from codeword.nn.tensors import diff_files as diff_files
+from codeword.nn.tensors import expand_file as expand_file

@@ -179,7 +179,7 @@ class ScalarCodec(CodebookCodec):
     """Each coordinate is rounded to one of 2**bits levels, dense where Gaussians are (Lloyd-Max)."""
 
     method = "scalar"
-    rates = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
+    rates = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
 
     def __init__(self, bits: float) -> None:
         super().__init__(bits)

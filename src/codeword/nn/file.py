@@ -63,10 +63,11 @@ def size(model: nn.Module, recipe: dict[str, Any]) -> int:
 
 def save(model: nn.Module, path: str, recipe: dict[str, Any]) -> int:
     """Write a compressed model and return the bytes of the file; an existing one is replaced at once or not at all."""
-    return _write(_serialized(model, recipe), path)
+    return write(_serialized(model, recipe), path)
 
 
-def _write(data: bytes, path: str) -> int:
+def write(data: bytes, path: str) -> int:
+    """Put bytes at a path, all or nothing, and return how many."""
     with replacing(path) as out:
         out.write(data)
     return len(data)
