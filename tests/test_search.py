@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -259,6 +260,51 @@ def test_error_free_codes_are_found_through_a_first_pass() -> None:
     held = q.decode(q.encode(data))  # rows that their codes give back exactly
     truth, _ = exact_search(held, queries, 10)
     assert cw.recall(cw.Index(q, factors=False).add(data).search(queries, 10).ids, truth, 10) >= 0.999
+
+
+# Guarantees
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("refine", [None, "float32", cw.ScalarQuantizer(8)], ids=repr)
+def test_what_is_proven_is_true_and_fine_codes_prove_much(metric: str, refine: Any) -> None:
+    second = refine.clone() if isinstance(refine, cw.ScalarQuantizer) else refine
+    index = (
+        cw.Index(cw.ScalarQuantizer(8).fit(X), metric, factors=False, refine=second, certify=True, lists=8).add(X).remove(range(40))
+    )
+    proofs = 0
+    for k in (1, 5):
+        found = index.search(QUERIES, k, effort=2, certify=True)
+        truth, _ = exact_search(X[40:], QUERIES, k, metric)
+        assert found.guarantees is not None
+        for ids, true, said in zip(found.ids, truth + 40, found.guarantees, strict=True):
+            assert said in ("proven", "not known")
+            assert said == "not known" or set(ids) == set(true)
+            proofs += said == "proven"
+    assert proofs > (15 if refine is None else 30)
+    everything = index.search(QUERIES, 5000, certify=True).guarantees
+    assert everything is not None and (everything == "proven").all()
+
+
+def test_bars_that_lie_apart_make_a_result_likely() -> None:
+    index = cw.Index(SQ, factors=False).fit(X).calibrate(X).add(X)
+    found = index.search(X[:200], 1, certify=True)
+    assert found.guarantees is not None and set(found.guarantees) <= {"95 %", "not known"}
+    likely = found.guarantees == "95 %"
+    assert likely.any() and (found.ids[likely, 0] == np.flatnonzero(likely)).mean() > 0.95
+    with pytest.raises(ValueError, match="certify"):
+        made().search(QUERIES, certify=True)
+
+
+def test_lengths_are_kept_rounded_up(tmp_path: Path) -> None:
+    index = made(TRELLIS, certify=True)
+    columns = index._table.snapshot.segments[0].columns
+    error = X - TRELLIS.decode(columns["codes"])
+    assert (columns["left"].astype(float) >= np.sqrt((error.astype(float) ** 2).sum(1))).all()
+    assert index.code_size == TRELLIS.code_size + 2
+    index.save(tmp_path / "a")
+    found = cw.open_index(tmp_path / "a").search(QUERIES, 5000, certify=True)
+    assert found.guarantees is not None and (found.guarantees == "proven").all()
 
 
 # Strings

@@ -18,6 +18,7 @@ from codeword import checks, keys
 from codeword.base import METRICS, U8, Quantizer
 from codeword.errors import NotFittedError
 from codeword.search import bars, scan
+from codeword.search import certify as certificates
 from codeword.search.bars import Calibration
 from codeword.search.coverage import NEAREST, Coverage
 from codeword.search.estimator import Estimator
@@ -58,6 +59,8 @@ class Index:
     refine : Quantizer or {"float32", "float16", "int8"}, optional
         What candidates are compared by in the end: a second code, of what the first has left of a vector (the quantizer is fitted to
         that, unless it is fitted), or the vectors themselves (`codeword.search.refine`).
+    certify : bool
+        Keep, in two bytes, the length of what a vector's codes leave of it, so that `search` can prove what it found.
 
     Attributes
     ----------
@@ -88,6 +91,7 @@ class Index:
         lists: int | str | None = None,
         factors: bool | str = "auto",
         refine: Quantizer | str | None = None,
+        certify: bool = False,
     ) -> None:
         if not isinstance(quantizer, Quantizer):
             raise TypeError(f"quantizer: expected a quantizer, got {quantizer!r}")
@@ -99,7 +103,7 @@ class Index:
             checks.choice(refine, "refine", DTYPES)
         self.quantizer = quantizer
         self.metric = checks.choice(metric, "metric", METRICS)
-        self.wanted = Wanted(lists, factors, refine)
+        self.wanted = Wanted(lists, factors, refine, bool(certify))
         self.model: Model | None = None
         self.calibration: Calibration | None = None
         self._table = Table()
@@ -234,7 +238,14 @@ class Index:
     # Searching
 
     def search(
-        self, queries: Any, k: int = 10, *, effort: int | None = None, recall: float | None = None, where: Any = None
+        self,
+        queries: Any,
+        k: int = 10,
+        *,
+        effort: int | None = None,
+        recall: float | None = None,
+        where: Any = None,
+        certify: bool = False,
     ) -> SearchResult:
         """The k nearest vectors of each query.
 
@@ -252,6 +263,9 @@ class Index:
             Which vectors may be returned: their ids; an array (m,) that says it for ids 0 to m - 1, no others; or what says it for an
             array of ids. As many as match and k allows are returned, exactly; what does not match is not scanned where it is more than
             an eighth. With few matches all of them are.
+        certify : bool
+            Say for each query whether what was found is proven to be the nearest (`SearchResult.guarantees`); takes as long as comparing
+            all vectors exactly. The index must keep what that needs (`certify` of `Index`), or be calibrated.
 
         Returns
         -------
@@ -275,8 +289,9 @@ class Index:
             None if lists is None or model.coverage is None or model.coverage.curve is None else model.coverage.expected(lists)
         )
         exact = last is not None and last.exact
+        sure = self._guarantees(rows, Q, found, lists) if certify else None
         ids = self._identity.shown(found.names)
-        return SearchResult(ids, found.distances, self.metric, error_bars, not exact, expected, counters)
+        return SearchResult(ids, found.distances, self.metric, error_bars, not exact, expected, counters, sure)
 
     def range_search(
         self, queries: Any, radius: Any, *, effort: int | None = None, recall: float | None = None, where: Any = None
@@ -398,6 +413,19 @@ class Index:
                 self._seen = seen = (snapshot, view(snapshot))
             return seen[1]
         return view(snapshot, self._identity.where(where))
+
+    def _guarantees(self, rows: View, Q: NDArray[Any], found: scan.Nearest, lists: int | None) -> NDArray[Any]:
+        """What is known of each query's result: proven, else as likely as error bars that lie apart, else nothing."""
+        model, apart, k = self.model, None, found.names.shape[1]
+        assert model is not None
+        if not model.certified and self.calibration is None:
+            raise ValueError("certify: expected an index made with certify=True, or calibrated, got neither")
+        sure = model.proven(rows, Q, found) if model.certified else np.zeros(len(Q), np.bool_)
+        if self.calibration is not None and model.refiner is None:
+            more, _ = model.search(rows, Q, 2 * k + 10, lists)
+            ends = self.calibration.bars(Q, more.distances, self._score)
+            apart = ends.high[:, :k].max(axis=1) <= ends.low[:, k:].min(axis=1, initial=np.inf)
+        return certificates.names(sure, apart)
 
     def _effort(self, effort: int | None, recall: float | None) -> int | None:
         """How many lists to look into; None: all."""

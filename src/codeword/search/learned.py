@@ -30,6 +30,7 @@ def describe(
         "lists": wanted.lists,
         "factors": wanted.factors,
         "refine": refine,
+        "certify": wanted.certify,
         "decided": model is not None,
         "calibrated": calibration is not None,
     }
@@ -87,6 +88,7 @@ def read_about(file: Container) -> Mapping[str, Any]:
         and (lists is None or lists == "auto" or (type(lists) is int and lists > 0))
         and (factors in (True, False) or factors == "auto")
         and (refine is None or refine in DTYPES or isinstance(refine, dict))
+        and type(about.get("certify", False)) is bool
     )
     if sound and about["decided"]:
         divided, reach, distortion = about.get("divided"), about.get("reach"), about.get("distortion", 0.0)
@@ -106,7 +108,7 @@ def read_wanted(about: Mapping[str, Any]) -> Wanted:
     refine = about["refine"]
     if isinstance(refine, dict):
         refine = registry.from_config({**refine, "d": None}, {}) if "d" in refine else registry.from_config(refine, {})
-    return Wanted(about["lists"], about["factors"], refine)
+    return Wanted(about["lists"], about["factors"], refine, about.get("certify", False))
 
 
 def read_model(file: Container, about: Mapping[str, Any], quantizer: Quantizer) -> Model | None:
@@ -122,7 +124,9 @@ def read_model(file: Container, about: Mapping[str, Any], quantizer: Quantizer) 
         partition = Lists(metric, codebook)
         coverage = Coverage.from_state(d, about["divided"], part(file, "coverage"))
     distortion = float(about.get("distortion", 0.0))
-    return Model(quantizer, metric, estimator, partition, _refiner(file, about, quantizer), coverage, distortion)
+    return Model(
+        quantizer, metric, estimator, partition, _refiner(file, about, quantizer), coverage, distortion, about.get("certify", False)
+    )
 
 
 def read_calibration(file: Container, about: Mapping[str, Any], quantizer: Quantizer) -> Calibration | None:

@@ -6,7 +6,7 @@ queries (q, d) --lists to look into--> rough distances --> distances from codes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from codeword import checks, keys
 from codeword.base import F32, U8, Quantizer
 from codeword.lanes import lane_dot
+from codeword.search import certify, refine, scan
 from codeword.search import estimator as estimators
-from codeword.search import refine, scan
 from codeword.search.coverage import Coverage
 from codeword.search.estimator import SIDE_BYTES, Estimator
 from codeword.search.partition import Lists, Partition, Undivided, default_lists, training_rows
@@ -40,6 +40,7 @@ class Wanted:
     lists: int | str | None
     factors: bool | str
     refine: Quantizer | str | None
+    certify: bool = False
 
 
 class Model:
@@ -57,6 +58,8 @@ class Model:
         What recall is foreseen from, where there are lists.
     distortion : float
         Mean squared error of rows like those it learned from.
+    certified : bool
+        Whether the length of what codes leave of a row is kept.
     """
 
     def __init__(
@@ -68,10 +71,11 @@ class Model:
         refiner: Refiner | None,
         coverage: Coverage | None = None,
         distortion: float = 0.0,
+        certified: bool = False,
     ) -> None:
         self.quantizer, self.metric = quantizer, metric
         self.estimator, self.partition, self.refiner, self.coverage = estimator, partition, refiner, coverage
-        self.distortion = distortion
+        self.distortion, self.certified = distortion, certified
 
     @classmethod
     def fit(cls, quantizer: Quantizer, metric: str, wanted: Wanted, A: NDArray[Any]) -> Model:
@@ -83,6 +87,7 @@ class Model:
         rows = checks.rows(drawn(0, _SAMPLE_ROWS), d=quantizer.d, wide=True)
         made = cls(quantizer, metric, estimators.fitted(quantizer, metric, rows, wanted.factors), Undivided(), None)
         made.distortion = made.distortion_of(rows, quantizer.encode(rows))
+        made.certified = wanted.certify
         lists = default_lists(len(A)) if wanted.lists == "auto" else int(wanted.lists or 1)
         if wanted.refine is not None:
             made.refiner = _refiner(wanted.refine, quantizer, metric, checks.rows(rows, d=quantizer.d))
@@ -96,7 +101,8 @@ class Model:
     def row_bytes(self) -> int:
         """Bytes of a row: the code, the side data and what the last stage keeps; the id apart."""
         side = SIDE_BYTES if self.estimator is not None else 0
-        return self.quantizer.code_size + side + (0 if self.refiner is None else self.refiner.row_bytes)
+        more = 0 if self.refiner is None else self.refiner.row_bytes
+        return self.quantizer.code_size + side + more + (certify.BYTES if self.certified else 0)
 
     @property
     def nbytes(self) -> int:
@@ -119,7 +125,7 @@ class Model:
         columns: dict[str, NDArray[Any]] = {"codes": codes}
         if self.estimator is not None:
             columns["side"] = side
-        if self.refiner is None and self.partition.lists == 1:
+        if self.refiner is None and self.partition.lists == 1 and not self.certified:
             return columns, None
         parts = [(self.partition.labels(rows), self._refined(rows, codes[a:b])) for a, b, rows in self._narrow_blocks(A)]
         labels = [part for part, _ in parts if part is not None]
@@ -138,7 +144,9 @@ class Model:
         shapes: dict[str, tuple[str, tuple[int, ...]]] = {"codes": ("uint8", (self.quantizer.code_size,))}
         if self.estimator is not None:
             shapes["side"] = ("uint8", (SIDE_BYTES,))
-        return shapes if self.refiner is None else {**shapes, **self.refiner.shapes()}
+        if self.refiner is not None:
+            shapes |= self.refiner.shapes()
+        return {**shapes, certify.COLUMN: ("float16", ())} if self.certified else shapes
 
     def score(self, Q: NDArray[Any], codes: U8, side: U8) -> F32:
         """Distances (q, n) from queries to rows with these codes and side data."""
@@ -166,12 +174,30 @@ class Model:
         found, counters.again = refine.refined(self.refiner, view, Q, near, k)
         return found, counters
 
+    def proven(self, view: View, Q: NDArray[Any], found: Nearest) -> NDArray[np.bool_]:
+        """For which queries (q,) what was found is proven to be the nearest of the view."""
+        names, decode = self._finest
+        exact = found.distances[:, -1].astype(np.float64) if self.refiner is not None and self.refiner.exact else None
+        return certify.proven(decode, names, self.metric, view, Q.astype(np.float32), found.names, exact)
+
     def _candidates(self, k: int) -> int:
         times, more = scan.CANDIDATES if self.refiner is None else refine.CANDIDATES
         return times * k + more
 
     def _refined(self, rows: F32, codes: U8) -> dict[str, NDArray[Any]]:
-        return {} if self.refiner is None else self.refiner.of(rows, codes)
+        columns = {} if self.refiner is None else self.refiner.of(rows, codes)
+        if self.certified:
+            names, decode = self._finest
+            columns[certify.COLUMN] = certify.left(rows, decode(*({"codes": codes, **columns}[name] for name in names)))
+        return columns
+
+    @property
+    def _finest(self) -> tuple[tuple[str, ...], Callable[..., F32]]:
+        """The columns of the finest code, and what decodes them."""
+        second = self.refiner
+        if isinstance(second, SecondCode):
+            return ("codes", "fine"), lambda codes, fine: self.quantizer.decode(codes) + second.second.decode(fine)
+        return ("codes",), self.quantizer.decode
 
     def _narrow_blocks(self, A: NDArray[Any]) -> Iterator[tuple[int, int, F32]]:
         step = max(64, _BLOCK_ELEMENTS // A.shape[1])

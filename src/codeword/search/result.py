@@ -37,6 +37,9 @@ class SearchResult:
         known.
     counters : Counters or None
         Lists and codes looked at, and rows scored again, per query (q,).
+    guarantees : ndarray (q,) of str, or None
+        With ``certify=True``: "proven" where no other vector can be nearer than those found; "95 %" where error bars lie apart; else
+        "not known".
     """
 
     ids: NDArray[Any]
@@ -46,6 +49,7 @@ class SearchResult:
     estimated: bool = True
     expected_recall: float | None = None
     counters: Counters | None = None
+    guarantees: NDArray[Any] | None = None
 
     @property
     def scores(self) -> F32:
