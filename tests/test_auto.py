@@ -93,7 +93,7 @@ def test_a_recall_is_reached_with_fewest_bytes(metric: str) -> None:
 
 
 def test_recall_can_decide_between_codes_of_equal_size() -> None:
-    frontier = frontier_of(cw.auto(X, bytes_per_vector=3, by="recall"))
+    frontier = frontier_of(cw.auto(X, bytes_per_vector=3, by="recall", seconds=1e6))
     rivals = [t for t in frontier.measured if t.bytes_per_vector <= 3]
     assert frontier.winner.recall_interval[1] >= max(t.recall for t in rivals)
     assert "recall" in frontier.reason
@@ -113,7 +113,9 @@ def test_a_target_out_of_reach_names_the_nearest() -> None:
 def test_without_time_the_first_is_measured_and_the_rest_are_listed() -> None:
     frontier = frontier_of(cw.auto(X, bytes_per_vector=4, seconds=0))
     at_size = [t for t in frontier if t.size == 4]
-    assert [t.status for t in at_size] == ["measured"] + ["skipped"] * (len(CANDIDATES) - 1)
+    possible = [c for c in CANDIDATES if c.make(16, 4, 0) is not None]
+    assert [t.status for t in at_size if t.status != "cannot"] == ["measured"] + ["skipped"] * (len(possible) - 1)
+    assert len(at_size) == len(CANDIDATES)
     assert frontier.winner.name == ordered(16, 4)[0].name
     assert "skipped" in repr(frontier)
 

@@ -24,6 +24,7 @@ from codeword.quantizers.residual import ResidualQuantizer
 from codeword.quantizers.scalar import ScalarQuantizer
 from codeword.quantizers.scaled import ScaledQuantizer
 from codeword.quantizers.trellis import TrellisQuantizer
+from codeword.stages import Stages
 from codeword.transforms.center import Center
 from codeword.transforms.klt import KLT
 from codeword.transforms.opq import OPQ
@@ -106,6 +107,16 @@ def _lattice(d: int, size: int, seed: int) -> Quantizer | None:
     return Pipeline([Center(), Rotation(seed=seed)], LatticeQuantizer(bits)) if bits else None
 
 
+def _staged(front: int) -> Make:
+    """A few residual stages for the clusters, then the trellis for what they leave, which is nearer to normal."""
+
+    def make(d: int, size: int, seed: int) -> Quantizer | None:
+        rest = _behind(KLT(seed=seed), _trellis(d, size - front))
+        return None if rest is None else Stages([ResidualQuantizer(front, seed=seed), rest])
+
+    return make
+
+
 def _scaled(d: int, size: int, seed: int) -> Quantizer | None:
     inner = _trellis(d, size - 1, stages=2)
     return None if inner is None else Pipeline([KLT(seed=seed)], ScaledQuantizer(inner))
@@ -154,10 +165,18 @@ def _sum_seconds(passes: int, rounds: int) -> Seconds:
     return lambda n, r, d, size: (rounds * min(n, 1 << 16) + r) * size * (passes * 2.5e-6 + d * 9e-9)
 
 
+def _staged_seconds(front: int) -> Seconds:
+    """Residual stages are fitted to all rows and to either half of them."""
+    stages, rest = _sum_seconds(1, 9), _trellis_seconds(1e7)
+    return lambda n, r, d, size: stages(2 * n, r, d, front) + rest(n, n + r, d, size)
+
+
 # The first is tried whatever the time: it must be quick.
 CANDIDATES = (
     Candidate("KLT + trellis", lambda d, size, seed: _behind(KLT(seed=seed), _trellis(d, size)), (0, 16), _trellis_seconds(1e7)),
-    Candidate("mixture of KLT + trellis", _mixture, (0.5, 6), _mixture_seconds),
+    Candidate("2 residual stages, KLT + trellis", _staged(2), (0, 1), _staged_seconds(2)),
+    Candidate("4 residual stages, KLT + trellis", _staged(4), (0, 1.5), _staged_seconds(4)),
+    Candidate("mixture of KLT + trellis", _mixture, (0.1, 6), _mixture_seconds),
     Candidate(
         "residual", lambda d, size, seed: ResidualQuantizer(size, seed=seed) if size <= 256 else None, (0, 0.5), _sum_seconds(1, 9)
     ),
