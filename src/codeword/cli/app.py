@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from codeword.cli import common, demo, index, inspect, model, nn, search
+from codeword.cli import cluster, common, demo, index, inspect, model, nn, search
 
 app = typer.Typer(
     name="codeword",
@@ -25,6 +25,8 @@ for _command in (
     model.decode,
     model.eval_,
     search.search,
+    cluster.cluster,
+    cluster.anomaly,
     inspect.info,
     inspect.verify,
 ):

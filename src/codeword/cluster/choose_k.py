@@ -2,7 +2,7 @@
 
     rows (n, d) --k-means for each k--> distortion, silhouette, gap, stability --a vote each--> k, confidence
 
-Sources: Rousseeuw 1987 (silhouettes); Tibshirani, Walther & Hastie 2001 (gap statistic); Ben-Hur, Elisseeff & Guyon 2002 and Hennig
+Sources: Rousseeuw 1987 (silhouettes); Tibshirani, Walther & Hastie 2001, Dudoit & Fridlyand 2002 (gap statistic); Ben-Hur, Elisseeff & Guyon 2002 and Hennig
 2007 (stability under resampling); Hubert & Arabie 1985 (adjusted Rand index).
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -181,7 +180,7 @@ def decide(rows: list[Row], n: int) -> Choice:
     votes = {
         "distortion": _bend(rows),
         "silhouette": _widest(rows),
-        "gap": _first_gap(rows),
+        "gap": _least_gap(rows),
         "stability": _most_stable(rows),
     }
     stability = {row.k: row.stability for row in rows}
@@ -256,12 +255,13 @@ def _widest(rows: list[Row]) -> int:
     return best.k if best.silhouette >= _NO_STRUCTURE else 1
 
 
-def _first_gap(rows: list[Row]) -> int:
-    """The first k whose gap is not beaten by the next one's by more than an error (Tibshirani et al.)."""
-    for row, after in pairwise(rows):
-        if row.gap >= after.gap - after.gap_error:
-            return row.k
-    return rows[-1].k
+def _least_gap(rows: list[Row]) -> int:
+    """The least k whose gap is within a standard error of the largest (Dudoit & Fridlyand 2002).
+
+    The first rule of Tibshirani et al., the first k that the next does not beat, stops at 1 where clusters lie in clusters.
+    """
+    best = max(rows, key=lambda row: row.gap)
+    return next(row.k for row in rows if row.gap >= best.gap - best.gap_error)
 
 
 def _most_stable(rows: list[Row]) -> int:

@@ -77,8 +77,8 @@ def _load(made: Any, d: int, arrays: Mapping[str, Any], names: Any) -> None:
         return array(arrays, name, np.float64, shape)
 
     columns = Columns(one("median", d), one("spread", d), one("deviation", d), one("ends", d, None))
-    ensembles = [_ensemble(arrays, name, d) for name in ("log", "linear")]
-    made._model = Model(columns, *ensembles, one("centre", 3), one("scale", 3), one("calibration", None))
+    logarithmic, linear = (_ensemble(arrays, name, d) for name in ("log", "linear"))
+    made._model = Model(columns, logarithmic, linear, one("centre", 3), one("scale", 3), one("calibration", None))
     made._medians = one("fill", d)
     threshold, rate, rows = one("threshold", 3)
     made.threshold_, made.false_alarm_rate_, made.n_rows_ = float(threshold), float(rate), int(rows)

@@ -49,6 +49,8 @@ class CodebookOutlierDetector(BaseEstimator):  # type: ignore[misc]
     ----------
     decision_scores_ : ndarray (n,) float64
         Of the rows of the last `fit` (or of the last block of `partial_fit`), none from codebooks that the row itself is in.
+    p_values_ : ndarray (n,) float64
+        Of those rows: see `p_values`.
     labels_ : ndarray (n,) int64
         1 for outliers among those rows, 0 for the others, as in PyOD.
     threshold_ : float
@@ -135,9 +137,7 @@ class CodebookOutlierDetector(BaseEstimator):  # type: ignore[misc]
     def p_values(self, X: Any) -> F64:
         """For each row of `X` (n, d) the share of training rows at least as strange, itself counted: for a row like them, at most p
         with chance p (n,)."""
-        scores = self.decision_function(X)
-        known = self._model.calibration
-        return np.asarray((len(known) - np.searchsorted(known, scores, "left") + 1.0) / (len(known) + 1.0))
+        return self._p_values(self.decision_function(X))
 
     def explain(self, X: Any) -> F64:
         """What each column adds to the decision score of each row of `X` (n, d); rows add up to it: (n, d)."""
@@ -182,6 +182,7 @@ class CodebookOutlierDetector(BaseEstimator):  # type: ignore[misc]
         here = self._numbers >= first
         self.decision_scores_[self._numbers[here] - first] = scores[here]
         self._set_threshold()
+        self.p_values_ = self._p_values(self.decision_scores_)
         self.labels_ = (self.decision_scores_ > self.threshold_).astype(np.int64)
         return self
 
@@ -220,6 +221,10 @@ class CodebookOutlierDetector(BaseEstimator):  # type: ignore[misc]
             X = self._plain(A[start:stop])
             out[start:stop] = self._model.joined(self._model.parts(X))
         return out
+
+    def _p_values(self, scores: F64) -> F64:
+        known = self._model.calibration
+        return np.asarray((len(known) - np.searchsorted(known, scores, "left") + 1.0) / (len(known) + 1.0))
 
     def _blocks(self, n: int, label: str) -> Any:
         return runtime.blocks(n, max(64, _BLOCK_ELEMENTS // self.n_features_in_), f"CodebookOutlierDetector.{label}")
