@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import doctest
+import importlib
 import os
 import subprocess
 import sys
@@ -40,6 +42,11 @@ IDS = np.random.default_rng(3).permutation(40_000)[:4000]
 
 def made(quantizer: Any = SQ, metric: str = "l2", **options: Any) -> cw.Index:
     return cw.Index(quantizer, metric, **{"factors": False, **options}).add(X, ids=IDS)
+
+
+@pytest.mark.parametrize("module", ["estimator", "flat", "index", "names", "plan"])
+def test_examples_run(module: str) -> None:
+    assert doctest.testmod(importlib.import_module(f"codeword.search.{module}")).failed == 0
 
 
 # Lists

@@ -1,0 +1,1 @@
+"""Stores of texts for frameworks: `codeword.stores.langchain`, `codeword.stores.llamaindex`; each needs its framework."""
