@@ -175,7 +175,7 @@ def _staged_seconds(front: int) -> Seconds:
 CANDIDATES = (
     Candidate("KLT + trellis", lambda d, size, seed: _behind(KLT(seed=seed), _trellis(d, size)), (0, 16), _trellis_seconds(1e7)),
     Candidate("2 residual stages, KLT + trellis", _staged(2), (0, 1), _staged_seconds(2)),
-    Candidate("4 residual stages, KLT + trellis", _staged(4), (0, 1.5), _staged_seconds(4)),
+    Candidate("4 residual stages, KLT + trellis", _staged(4), (0, 4), _staged_seconds(4)),
     Candidate("mixture of KLT + trellis", _mixture, (0.1, 6), _mixture_seconds),
     Candidate(
         "residual", lambda d, size, seed: ResidualQuantizer(size, seed=seed) if size <= 256 else None, (0, 0.5), _sum_seconds(1, 9)
