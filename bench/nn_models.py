@@ -10,6 +10,7 @@ import csv
 import importlib.util
 import io
 import itertools
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -218,3 +219,123 @@ class Cifar:
         with torch.inference_mode():
             found = torch.cat([model(part).argmax(1) for part in x.split(500)]).numpy()
         return 100 * float((found == labels).mean())
+
+
+class StoryBlock(nn.Module):
+    """A Llama layer with rotary positions on adjacent pairs."""
+
+    def __init__(self, d: int, hidden: int, heads: int, kv_heads: int) -> None:
+        super().__init__()
+        self.heads, self.kv_heads = heads, kv_heads
+        kv = d // heads * kv_heads
+        self.norm1, self.norm2 = nn.RMSNorm(d, eps=1e-5), nn.RMSNorm(d, eps=1e-5)
+        self.q, self.k, self.v = (nn.Linear(d, n, bias=False) for n in (d, kv, kv))
+        self.o = nn.Linear(d, d, bias=False)
+        self.gate, self.up = (nn.Linear(d, hidden, bias=False) for _ in range(2))
+        self.down = nn.Linear(hidden, d, bias=False)
+
+    def forward(self, x: Tensor, turn: Tensor) -> Tensor:
+        n, length, d = x.shape
+        y = self.norm1(x)
+        q, k, v = (
+            f(y).view(n, length, heads, -1).transpose(1, 2)
+            for f, heads in ((self.q, self.heads), (self.k, self.kv_heads), (self.v, self.kv_heads))
+        )
+        q, k = rotary(q, turn), rotary(k, turn)
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
+        x = x + self.o(mixed.transpose(1, 2).reshape(n, length, d))
+        y = self.norm2(x)
+        return x + self.down(F.silu(self.gate(y)) * self.up(y))
+
+
+def rotary(x: Tensor, turn: Tensor) -> Tensor:
+    """Adjacent pairs of x (n, heads, length, d) turned by complex numbers (length, d / 2)."""
+    pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * turn).flatten(-2)
+
+
+class Stories(nn.Module):
+    """stories260K: tokens (n, length) to logits (n, length, 512); the output matrix is the embedding."""
+
+    def __init__(self, d: int = 64, hidden: int = 172, layers: int = 5, vocabulary: int = 512) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary, d)
+        self.layers = nn.ModuleList([StoryBlock(d, hidden, 8, 4) for _ in range(layers)])
+        self.norm = nn.RMSNorm(d, eps=1e-5)
+        self.head = nn.Linear(d, vocabulary, bias=False)
+        self.head.weight = self.embed.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        angles = torch.outer(torch.arange(tokens.shape[1]), 10000.0 ** (-torch.arange(0, 8, 2) / 8))
+        turn = torch.polar(torch.ones_like(angles), angles)
+        x = self.embed(tokens)
+        for layer in self.layers:
+            x = layer(x, turn)
+        return self.head(self.norm(x))
+
+
+def load_stories() -> Stories:
+    """The published weights."""
+    raw = np.fromfile(data_folder() / "nn-stories260k" / "stories260K.bin", np.float32)[7:]
+    model, at = Stories(), 0
+
+    def fill(parameters: list[nn.Parameter]) -> None:
+        nonlocal at
+        for p in parameters:
+            p.data = torch.from_numpy(raw[at : at + p.numel()].reshape(p.shape).copy())
+            at += p.numel()
+
+    fill([model.embed.weight])
+    model.head.weight = model.embed.weight
+    for names in ("norm1", "q", "k", "v", "o", "norm2", "gate", "down", "up"):
+        fill([getattr(layer, names).weight for layer in model.layers])
+    fill([model.norm.weight])
+    return model.eval()
+
+
+class Tales:
+    """16 stories as tokens of stories260K: some calibrate, the others score."""
+
+    def __init__(self, calibration: int = 6) -> None:
+        folder = data_folder() / "nn-stories260k"
+        data, at, pieces = (folder / "tok512.bin").read_bytes(), 4, []
+        for _ in range(512):
+            score, length = struct.unpack_from("<fi", data, at)
+            pieces.append((data[at + 8 : at + 8 + length], score))
+            at += 8 + length
+        self.rank = {piece: (i, score) for i, (piece, score) in reversed(list(enumerate(pieces)))}
+        text = (folder / "tinystories_sample.txt").read_text(encoding="utf-8")
+        self.stories = [self.tokens(line)[:512] for line in text.splitlines() if line.strip()]
+        self.first = calibration
+
+    def tokens(self, text: str) -> list[int]:
+        """Byte-pair encoding: the best-scoring adjacent pair is merged until there is none."""
+        parts = [c.encode() for c in " " + text.strip()]
+        parts = [p for part in parts for p in ([part] if part in self.rank else [bytes([b]) for b in part])]
+        while True:
+            pairs = [(self.rank[a + b][1], -i) for i, (a, b) in enumerate(itertools.pairwise(parts)) if a + b in self.rank]
+            if not pairs:
+                break
+            i = -max(pairs)[1]
+            parts[i : i + 2] = [parts[i] + parts[i + 1]]
+        return [1, *(self.rank[p][0] if p in self.rank else p[0] + 3 for p in parts)]
+
+    def calibration(self) -> list[Tensor]:
+        """One story a batch."""
+        return [torch.tensor([s]) for s in self.stories[: self.first]]
+
+    def perplexity(self, model: nn.Module, every: bool = False) -> float:
+        """Of the stories that do not calibrate (or of all)."""
+        total, count = 0.0, 0
+        with torch.inference_mode():
+            for s in self.stories if every else self.stories[self.first :]:
+                t = torch.tensor([s])
+                total += float(F.cross_entropy(model(t)[0, :-1], t[0, 1:], reduction="sum"))
+                count += len(s) - 1
+        return float(np.exp(total / count))
+
+
+def sampled_loss(logits: Tensor) -> Tensor:
+    """Cross entropy against labels that the model itself draws: derivatives are Fisher's information of its distribution."""
+    flat = logits.reshape(-1, logits.shape[-1])
+    return F.cross_entropy(flat, torch.distributions.Categorical(logits=flat.detach()).sample(), reduction="sum")

@@ -50,6 +50,12 @@ class PackedWeight(nn.Module):
         made = ops.weight(self.codes, self.row_bytes, *self.shape, self.method, self.bits, self.seed, self.both)
         return made * self.scale
 
+    def multiplied(self, x: Tensor) -> Tensor:
+        """x (..., columns) float32 times the matrix, transposed: (..., rows)."""
+        flat = x.reshape(-1, self.shape[1])
+        made = ops.multiply(flat, self.codes, self.row_bytes, *self.shape, self.method, self.bits, self.seed, self.both)
+        return (made * self.scale).reshape(*x.shape[:-1], self.shape[0])
+
     def rows(self, numbers: Tensor) -> Tensor:
         """Rows (..., columns) of a matrix whose rows are not mixed."""
         made = ops.rows(numbers.reshape(-1), self.codes, self.row_bytes, *self.shape, self.method, self.bits, self.seed)
@@ -98,7 +104,11 @@ class VQLinear(VQModule):
         self.out_features, self.in_features = packed.shape
 
     def forward(self, x: Tensor) -> Tensor:
-        """``x W' + bias``."""
+        """``x W' + bias``. Few rows are rotated to meet the codes; for more, the weight is rotated back once."""
+        rows, columns = self.packed.shape
+        if x.dtype == torch.float32 and x.numel() // columns < rows * columns // (rows + columns):
+            y = self.packed.multiplied(x)
+            return y if self.bias is None else y + self.bias
         return F.linear(x, self.weight.to(x.dtype), self.bias)
 
 
