@@ -181,7 +181,7 @@ def task_of(name: str) -> Task:
         tales = Tales()
         return Task(load_stories(), tales.calibration(), tales.perplexity, ("head",))
     cifar = Cifar()
-    return Task(load_resnet(int(name[6:])), cifar.calibration(), cifar.accuracy, ("conv1", "linear"))
+    return Task(load_resnet(int(name[6:])), cifar.calibration(), cifar.accuracy, ("conv1", "linear"), sampled_loss)
 
 
 def speed() -> None:
