@@ -44,7 +44,7 @@ def made(quantizer: Any = SQ, metric: str = "l2", **options: Any) -> cw.Index:
     return cw.Index(quantizer, metric, **{"factors": False, **options}).add(X, ids=IDS)
 
 
-@pytest.mark.parametrize("module", ["estimator", "flat", "index", "names", "plan"])
+@pytest.mark.parametrize("module", ["ann_benchmarks", "estimator", "flat", "index", "names", "plan", "store"])
 def test_examples_run(module: str) -> None:
     assert doctest.testmod(importlib.import_module(f"codeword.search.{module}")).failed == 0
 
@@ -463,6 +463,38 @@ print((resident() - before) / (index.stats()["nbytes"] - held))
         pytest.skip("needs /proc and glibc")
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert 0.95 < float(run.stdout) < 1.05
+
+
+# From elsewhere
+
+
+def test_rows_of_arrow_tables_become_an_index() -> None:
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"word": [f"w{i}" for i in range(4000)], "vector": pa.FixedSizeListArray.from_arrays(X.ravel(), 24)})
+    index = cw.Index.from_arrow(table, SQ, ids="word", factors=False)
+    assert index.search(X[5:6], 1).ids.tolist() == [["w5"]] and len(index) == 4000
+    same = cw.Index.from_numpy(X, SQ, factors=False, lists=4, metric="ip")
+    assert np.array_equal(same.search(QUERIES, 3, recall=1).ids, cw.Index(SQ, "ip", factors=False).add(X).search(QUERIES, 3).ids)
+    assert cw.Index.from_numpy(X[:500]).code_size < 24
+    with pytest.raises(ValueError, match="null in row 1"):
+        cw.Index.from_arrow(pa.table({"id": [1, None], "vector": X[:2].tolist()}), SQ, ids="id")
+
+
+def test_vectors_of_faiss_indexes_become_an_index() -> None:
+    faiss = pytest.importorskip("faiss")
+    flat = faiss.IndexFlatIP(24)
+    flat.add(X)
+    named = faiss.IndexIDMap2(faiss.IndexFlatL2(24))
+    named.add_with_ids(X, IDS)
+    lists = faiss.index_factory(24, "IVF8,Flat")
+    lists.train(X)
+    lists.add_with_ids(X, IDS)
+    for made, metric, ids in ((flat, "ip", np.arange(4000)), (named, "l2", IDS), (lists, "l2", IDS)):
+        index = cw.Index.from_faiss(made, SQ, factors=False)
+        expected = cw.Index(SQ, metric, factors=False).add(X, ids)
+        assert index.metric == metric and np.array_equal(index.search(QUERIES, 5).ids, expected.search(QUERIES, 5).ids)
+    with pytest.raises(ValueError, match="none"):
+        cw.Index.from_faiss(faiss.IndexFlatL2(24))
 
 
 # Bad and odd input

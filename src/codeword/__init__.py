@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from codeword.runtime import isa as isa
     from codeword.runtime import set_threads as set_threads
     from codeword.search.index import Index as Index
-    from codeword.search.index import open_index as open_index
     from codeword.search.plan import Plan as Plan
     from codeword.search.plan import plan as plan
+    from codeword.search.store import open_index as open_index
     from codeword.stages import Stages as Stages
     from codeword.transforms.center import Center as Center
     from codeword.transforms.klt import KLT as KLT
@@ -81,7 +81,7 @@ _HOME = {
     "distortion": "metrics",
     "isa": "runtime",
     "load": "io",
-    "open_index": "search.index",
+    "open_index": "search.store",
     "plan": "search.plan",
     "recall": "metrics",
     "save": "io",

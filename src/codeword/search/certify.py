@@ -12,7 +12,7 @@ Source: Gao & Long 2024, "RaBitQ" (bounds on estimated distances decide what is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,13 @@ from numpy.typing import NDArray
 from codeword import _native
 from codeword.base import F32
 from codeword.lanes import lane_dot
+from codeword.search.bars import Calibration
+from codeword.search.scan import Nearest
 from codeword.search.segment import I64
 from codeword.search.view import View
+
+if TYPE_CHECKING:
+    from codeword.search.model import Model
 
 F64 = NDArray[np.float64]
 PROVEN, LIKELY, UNKNOWN = "proven", "95 %", "not known"
@@ -115,7 +120,24 @@ def _ends(metric: str, queries: F32, rows: F32, error: F64) -> tuple[F64, F64]:
     return np.where(ratio < 1.0, low, 0.0), np.where(q > 0, np.where(ratio < 1.0, high, 2.0), 1.0)
 
 
-def names(sure: NDArray[np.bool_], apart: NDArray[np.bool_] | None) -> NDArray[Any]:
-    """The guarantee of each query (q,): proven, else likely where its bars lie apart, else unknown."""
-    likely = np.zeros(len(sure), np.bool_) if apart is None else apart
+def guarantees(
+    model: Model, calibration: Calibration | None, view: View, Q: NDArray[Any], found: Nearest, lists: int | None
+) -> NDArray[Any]:
+    """The guarantee of each query's result (q,): proven, else likely where its error bars and those of others lie apart.
+
+    Raises
+    ------
+    ValueError
+        If the index keeps nothing to tell it from.
+    """
+    k = found.names.shape[1]
+    if not model.certified and calibration is None:
+        raise ValueError("certify: expected an index made with certify=True, or calibrated, got neither")
+    sure, likely = np.zeros(len(Q), np.bool_), np.zeros(len(Q), np.bool_)
+    if model.certified:
+        sure = model.proven(view, Q, found)
+    if calibration is not None and model.refiner is None:
+        more, _ = model.search(view, Q, 2 * k + 10, lists)
+        ends = calibration.bars(Q, more.distances, model.score)
+        likely = ends.high[:, :k].max(axis=1) <= ends.low[:, k:].min(axis=1, initial=np.inf)
     return np.where(sure, PROVEN, np.where(likely, LIKELY, UNKNOWN)).astype(object)

@@ -20,7 +20,7 @@ from codeword.errors import NotFittedError
 from codeword.search import bars, scan
 from codeword.search import certify as certificates
 from codeword.search.bars import Calibration
-from codeword.search.coverage import NEAREST, Coverage
+from codeword.search.coverage import Coverage
 from codeword.search.estimator import Estimator
 from codeword.search.model import Model, Wanted
 from codeword.search.names import Identity, checked_ids
@@ -112,6 +112,40 @@ class Index:
         self._stored: Any = None  # where it was saved or opened: codeword.search.store.Stored
         self._saving = threading.Lock()
 
+    # Making
+
+    @classmethod
+    def from_numpy(
+        cls, X: Any, quantizer: Quantizer | None = None, *, ids: Any = None, metric: str = "l2", **options: Any
+    ) -> Index:
+        """An index of rows `X` (n, d), fitted to them; by default by a trellis code of 2 bits a dimension behind a `KLT`."""
+        from codeword.search.imports import from_numpy
+
+        return from_numpy(X, quantizer, ids, metric, options)
+
+    @classmethod
+    def from_arrow(
+        cls,
+        table: Any,
+        quantizer: Quantizer | None = None,
+        *,
+        column: str | None = None,
+        ids: str | None = None,
+        metric: str = "l2",
+        **options: Any,
+    ) -> Index:
+        """An index of the rows in a `column` of lists of anything with ``__arrow_c_stream__``, named by the column `ids`."""
+        from codeword.search.imports import from_arrow
+
+        return from_arrow(table, column, ids, quantizer, metric, options)
+
+    @classmethod
+    def from_faiss(cls, faiss_index: Any, quantizer: Quantizer | None = None, **options: Any) -> Index:
+        """An index of the vectors that an index of faiss holds, or of what its codes give back, with its ids and metric."""
+        from codeword.search.imports import from_faiss
+
+        return from_faiss(faiss_index, quantizer, options)
+
     # Learning
 
     def fit(self, X: Any) -> Index:
@@ -177,11 +211,7 @@ class Index:
                 return self
             asked = model.coverage if queries is None else Coverage.keep(checks.rows(queries, "queries", d=self.quantizer.d))
             assert asked is not None
-            Q, rows = asked.queries.astype(np.float32), self._view()
-            found, _ = scan.nearest(rows, model.source, Q, NEAREST + 1, by_number=True)
-            numbers = found.names if queries is not None or found.names.shape[1] < 2 else found.names[:, 1:]  # the first is itself
-            lists = np.concatenate([s.labels for s in rows.segments])[numbers]
-            model.coverage = asked.measured(model.partition.ranks(Q, lists), model.partition.lists, len(self))
+            model.coverage = model.measured(asked, self._view(), own=queries is None)
         return self
 
     # Changing
@@ -289,7 +319,7 @@ class Index:
             None if lists is None or model.coverage is None or model.coverage.curve is None else model.coverage.expected(lists)
         )
         exact = last is not None and last.exact
-        sure = self._guarantees(rows, Q, found, lists) if certify else None
+        sure = certificates.guarantees(model, self.calibration, rows, Q, found, lists) if certify else None
         ids = self._identity.shown(found.names)
         return SearchResult(ids, found.distances, self.metric, error_bars, not exact, expected, counters, sure)
 
@@ -414,19 +444,6 @@ class Index:
             return seen[1]
         return view(snapshot, self._identity.where(where))
 
-    def _guarantees(self, rows: View, Q: NDArray[Any], found: scan.Nearest, lists: int | None) -> NDArray[Any]:
-        """What is known of each query's result: proven, else as likely as error bars that lie apart, else nothing."""
-        model, apart, k = self.model, None, found.names.shape[1]
-        assert model is not None
-        if not model.certified and self.calibration is None:
-            raise ValueError("certify: expected an index made with certify=True, or calibrated, got neither")
-        sure = model.proven(rows, Q, found) if model.certified else np.zeros(len(Q), np.bool_)
-        if self.calibration is not None and model.refiner is None:
-            more, _ = model.search(rows, Q, 2 * k + 10, lists)
-            ends = self.calibration.bars(Q, more.distances, self._score)
-            apart = ends.high[:, :k].max(axis=1) <= ends.low[:, k:].min(axis=1, initial=np.inf)
-        return certificates.names(sure, apart)
-
     def _effort(self, effort: int | None, recall: float | None) -> int | None:
         """How many lists to look into; None: all."""
         if effort is not None and recall is not None:
@@ -453,36 +470,3 @@ class Index:
         """Distances (q, n) from queries to rows with these codes and side data."""
         assert self.model is not None
         return self.model.score(Q, codes, side)
-
-
-def open_index(path: str | os.PathLike[str], verify: str = "touch") -> Index:
-    """Open an index that `Index.save` wrote; what it holds stays in its files, memory-mapped, which are never changed.
-
-    Parameters
-    ----------
-    path : str or path-like
-        The folder, or a file of an earlier version.
-    verify : {"touch", "open", "off"}
-        When codes are compared with their checksums: at the first search or change, now, or never.
-
-    Returns
-    -------
-    Index
-
-    Raises
-    ------
-    FormatError
-        If the file is damaged or holds something else.
-
-    Examples
-    --------
-    >>> import os, tempfile, numpy as np, codeword as cw
-    >>> X = np.random.default_rng(0).normal(size=(500, 8)).astype("f4")
-    >>> path = os.path.join(tempfile.mkdtemp(), "vectors")
-    >>> cw.Index(cw.ScalarQuantizer(4).fit(X)).add(X).save(path)
-    >>> len(cw.open_index(path))
-    500
-    """
-    from codeword.search import store
-
-    return store.open_path(path, verify)

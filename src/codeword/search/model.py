@@ -18,7 +18,7 @@ from codeword.base import F32, U8, Quantizer
 from codeword.lanes import lane_dot
 from codeword.search import certify, refine, scan
 from codeword.search import estimator as estimators
-from codeword.search.coverage import Coverage
+from codeword.search.coverage import NEAREST, Coverage
 from codeword.search.estimator import SIDE_BYTES, Estimator
 from codeword.search.partition import Lists, Partition, Undivided, default_lists, training_rows
 from codeword.search.refine import DTYPES, Originals, Refiner, SecondCode
@@ -173,6 +173,15 @@ class Model:
         near, counters = scan.nearest(view, self.source, Q, self._candidates(k), probes, by_number=True)
         found, counters.again = refine.refined(self.refiner, view, Q, near, k)
         return found, counters
+
+    def measured(self, asked: Coverage, view: View, own: bool) -> Coverage:
+        """What share of the neighbours lists hold, measured with kept rows; of rows of its `own` the nearest is the row itself."""
+        assert isinstance(self.partition, Lists)
+        Q = asked.queries.astype(np.float32)
+        found, _ = scan.nearest(view, self.source, Q, NEAREST + 1, by_number=True)
+        numbers = found.names[:, 1:] if own and found.names.shape[1] > 1 else found.names
+        lists = np.concatenate([segment.labels for segment in view.segments])[numbers]
+        return asked.measured(self.partition.ranks(Q, lists), self.partition.lists, view.n)
 
     def proven(self, view: View, Q: NDArray[Any], found: Nearest) -> NDArray[np.bool_]:
         """For which queries (q,) what was found is proven to be the nearest of the view."""

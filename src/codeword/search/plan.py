@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from codeword import checks, keys, runtime, text
 from codeword.base import Quantizer
+from codeword.search.imports import default_quantizer
 from codeword.search.index import Index
 from codeword.search.partition import Lists, default_lists, training_rows
 from codeword.search.table import Table
@@ -130,7 +131,9 @@ def plan(
     """
     n = checks.integer(n, "n", 1, 2**40)
     rows = _sample(n, d, sample)
-    made = (_default() if quantizer is None else quantizer).clone() if quantizer is None or quantizer.d is None else quantizer
+    made = (
+        (default_quantizer() if quantizer is None else quantizer).clone() if quantizer is None or quantizer.d is None else quantizer
+    )
     wanted = default_lists(n) if lists == "auto" else int(lists or 1)
     start = time.perf_counter()
     count, trial = min(len(rows), _FIRST_ROWS), None
@@ -259,11 +262,3 @@ def _sample(n: int, d: int | None, sample: Any) -> F32:
     centres = random.standard_normal((64, d))
     rows = (centres[random.integers(0, 64, count)] + random.standard_normal((count, d))) * np.arange(1, d + 1) ** -0.5
     return rows.astype(np.float32)
-
-
-def _default() -> Quantizer:
-    from codeword.pipeline import Pipeline
-    from codeword.quantizers.trellis import TrellisQuantizer
-    from codeword.transforms.klt import KLT
-
-    return Pipeline([KLT()], TrellisQuantizer(2.0, allocation="waterfill"))

@@ -122,8 +122,39 @@ def _write(index: Index, folder: str, known: Stored | None) -> Stored:
     return made
 
 
+def open_index(path: str | os.PathLike[str], verify: str = "touch") -> Index:
+    """Open an index that `Index.save` wrote; what it holds stays in its files, memory-mapped, which are never changed.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The folder, or a file of an earlier version.
+    verify : {"touch", "open", "off"}
+        When codes are compared with their checksums: at the first search or change, now, or never.
+
+    Returns
+    -------
+    Index
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged or holds something else.
+
+    Examples
+    --------
+    >>> import os, tempfile, numpy as np, codeword as cw
+    >>> X = np.random.default_rng(0).normal(size=(500, 8)).astype("f4")
+    >>> path = os.path.join(tempfile.mkdtemp(), "vectors")
+    >>> cw.Index(cw.ScalarQuantizer(4).fit(X)).add(X).save(path)
+    >>> len(cw.open_index(path))
+    500
+    """
+    return open_path(path, verify)
+
+
 def open_path(path: str | os.PathLike[str], verify: str) -> Index:
-    """See `codeword.open_index`."""
+    """See `open_index`."""
     name = os.fsdecode(path)
     if not os.path.isdir(name):
         file = open_container(path, verify)

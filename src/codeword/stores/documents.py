@@ -14,7 +14,8 @@ import numpy as np
 from codeword.base import Quantizer
 from codeword.errors import FormatError
 from codeword.io import replacing
-from codeword.search.index import Index, open_index
+from codeword.search.index import Index
+from codeword.search.store import open_index
 
 Record = dict[str, Any]
 _INDEX, _RECORDS = "index", "records.json"
