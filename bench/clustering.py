@@ -44,8 +44,9 @@ def load(name: str, k: int, limit: int) -> Any:
 def compare(X: Any, k: int, seeds: int) -> Any:
     """(seeds, 2, 3): CPU seconds, inertia and passes of scikit-learn's and ours."""
     import numpy as np
-    from codeword.cluster import KMeans
     from sklearn.cluster import KMeans as Theirs
+
+    from codeword.cluster import KMeans
 
     out = np.empty((seeds, 2, 3))
     for seed in range(seeds):

@@ -29,6 +29,8 @@ _SAMPLE_A_CODEWORD = 64
 _RELAXED_PASSES = 32
 _RELAXED_TOL = 1e-5
 _SWAPS = 4
+# All rows about the codebook of the sample, over the sample's own: far rows that the sample lacks.
+_UNLIKE = 1.1
 
 
 class Fit(NamedTuple):
@@ -73,6 +75,9 @@ def train(A: Rows, W: Rows, weight: Rows | None, k: int, seeding: str, runs: int
     if len(X) > sample_size(k):
         wide = lloyd(X, codebook, mass, min(max_iter, _RELAXED_PASSES), _RELAXED_TOL, eligible, "KMeans.fit")
         codebook, done = wide.codebook, len(wide.history)
+        weighed = float(len(rows)) if some is None else float(some.sum(dtype=np.float64))
+        if wide.history[0] * X.shape[1] * weighed > _UNLIKE * least:
+            codebook = improved(X, codebook, mass, _SWAPS)[0]
     last = polish(W, codebook, weight, max(1, max_iter - done), still)
     return last._replace(passes=done + last.passes)
 
