@@ -194,6 +194,31 @@ def test_info_and_verify_know_an_index(shell: Shell) -> None:
     assert "it holds an index; codeword search" in shell.error("encode X.cwi X.npy -o codes.npy")
 
 
+def test_an_index_is_added_to_and_removed_from(shell: Shell) -> None:
+    Path("ids.txt").write_text("".join(f"w{i}\n" for i in range(600)), encoding="utf-8")
+    shell("index build model.cw X.npy -o X.index --ids ids.txt --lists 4 --refine float16")
+    files.write("more.npy", X[:3] + np.float32(0.5))
+    Path("more.txt").write_text("new\nnewer\nw5\n", encoding="utf-8")
+    assert "'w5' is in the index" in shell.error("index add X.index more.npy --ids more.txt")
+    assert shell.json("index add X.index more.npy --ids more.txt --replace")["n"] == 602
+    assert shell.json("index remove X.index new --vacuum")["deleted"] == 0
+    Path("gone.txt").write_text("w1\nw2\n", encoding="utf-8")
+    facts = shell.json("index remove X.index --ids gone.txt")
+    assert (facts["n"], facts["removed"], facts["deleted"]) == (599, 2, 2)
+    assert "'w1' is not in the index" in shell.error("index remove X.index w1")
+    found = shell.json("index search X.index more.npy -k 2 --recall 1")
+    assert found["ids"][1][0] == "newer" and found["ids"][2][0] == "w5"
+    opened = cw.open_index("X.index")
+    assert len(opened) == 599 and "new" not in opened and opened.stats()["lists"]["count"] == 4
+    assert shell.json("index info X.index")["stats"]["n"] == 599
+    assert "codeword index remove --vacuum" in shell("info X.index").stdout
+    assert "index of 6 files" in shell("index verify X.index").stdout
+    shell("index build model.cw X.npy -o N.index")
+    assert shell.json("index remove N.index 3 4")["n"] == 598 and 3 not in cw.open_index("N.index")
+    assert "give --ids" in shell.error("index add N.index more.npy --replace", code=2)
+    assert "whole number" in shell.error("index build model.cw X.npy -o M.index --lists many", code=2)
+
+
 def test_info_of_the_installation(shell: Shell) -> None:
     facts = shell.json("info")
     assert facts["version"] == cw.__version__

@@ -341,6 +341,7 @@ def test_ids_may_be_strings() -> None:
         (lambda index: index.add(X[:1], ids=["a"]), ValueError, "'a' is in the index"),
         (lambda index: index.add(X[:1], ids=["\ud800"]), ValueError, "surrogate"),
         (lambda index: index.remove("z"), ValueError, "'z' is not in the index"),
+        (lambda index: index.add(X[:1], ids=["c"]).remove("c").remove("c"), ValueError, "'c' is not in the index"),
         (lambda index: index.update(X[:2], ["a", "z"]), ValueError, "'z' is not in the index"),
         (lambda index: index.search(X[:1], where=np.ones(3, np.bool_)), TypeError, "strings"),
     ],

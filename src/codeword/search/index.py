@@ -257,7 +257,7 @@ class Index:
         """
         checked = checked_ids(ids if isinstance(ids, str) else np.atleast_1d(np.asarray(ids)), None, LARGEST_ID)
         with self._table.lock:
-            self._table.remove(self._identity.known(checked))
+            self._table.remove(self._identity.known(checked, self._table.snapshot))
         return self
 
     def vacuum(self) -> Index:

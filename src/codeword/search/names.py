@@ -117,11 +117,10 @@ class Identity:
             return np.asarray(ids, np.int64)
         return np.full(len(ids), -1) if self.names is None else self.names.find(ids)
 
-    def known(self, ids: I64 | list[str]) -> I64:
-        """The numbers of ids; ValueError where a string was never there."""
+    def known(self, ids: I64 | list[str], snapshot: Snapshot) -> I64:
+        """The numbers of ids; ValueError where one is not in the index."""
         numbers = self.numbers(ids)
-        if isinstance(ids, list):
-            _all_there(ids, numbers)
+        _all_there(ids, snapshot.find(numbers)[0])
         return numbers
 
     def shown(self, numbers: I64) -> NDArray[Any]:
@@ -143,7 +142,8 @@ class Identity:
 
 def _all_there(ids: Any, where: I64) -> None:
     if (where < 0).any():
-        raise ValueError(f"ids: {ids[int(np.argmax(where < 0))]!r} is not in the index")
+        missing = ids[int(np.argmax(where < 0))]
+        raise ValueError(f"ids: {repr(missing) if isinstance(missing, str) else missing} is not in the index")
 
 
 def checked_ids(ids: Any, n: int | None, largest: int) -> I64 | list[str]:
