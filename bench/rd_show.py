@@ -65,8 +65,8 @@ def counts(made: Made, console: Console) -> None:
 
 
 def document(made: Made, folder: Path) -> None:
-    """Write `rate-distortion.md`, with a table for each data set, and pictures beside it; of cells in which `auto` was measured."""
-    made = [(cell, results) for cell, results in made if AUTO in results and "distortion" in results[AUTO].figures]
+    """Write `rate-distortion.md`, with a table for each data set, and pictures beside it; of cells in which `auto` was run."""
+    made = [(cell, results) for cell, results in made if AUTO in results]
     pictures = folder / "rate-distortion"
     pictures.mkdir(parents=True, exist_ok=True)
     parts = [_HEAD]
@@ -84,7 +84,7 @@ distortion of held-out rows / recall@10 (l2, without re-ranking) at so many byte
 code of the size, needs more bytes, or was stopped at the limit of CPU time (seconds) has an entry that says so. *Starved*: fewer than 39
 rows a codeword to learn from. The last rows compare `codeword.auto` with the best peer: the ratio of distortions (below 1: ours has
 less) and the difference of recalls (above 0: ours finds more), with 95 % intervals of a paired bootstrap; `=` where the interval holds
-equality. Empty entries were not measured; cells in which `auto` was not are left out.
+equality. Empty entries were not measured; cells in which `auto` was not run are left out.
 """
 
 
