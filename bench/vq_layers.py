@@ -25,7 +25,7 @@ from torch import Tensor, nn
 import codeword
 import codeword.torch as ours
 
-WIDTH, K, M = 32, 256, 4
+WIDTH, K, M = 64, 512, 4
 BATCH, RATE = 32, 2e-3
 
 
@@ -34,33 +34,38 @@ class Pair(NamedTuple):
 
     ours: Callable[[], nn.Module]
     theirs: Callable[[], nn.Module]
-    d: int
-    k: int
+    d: int = WIDTH
+    k: int = K
 
 
-def tuned(**options: Any) -> Callable[[], nn.Module]:
+def vq(**options: Any) -> Callable[[], nn.Module]:
+    return lambda: ours.VectorQuantize(WIDTH, K, **options)
+
+
+def tuned(rotation_trick: bool = False, **options: Any) -> Callable[[], nn.Module]:
     """Their layer with what their README advises against dead codewords."""
-    return lambda: peer.VectorQuantize(WIDTH, K, kmeans_init=True, threshold_ema_dead_code=2, **options)
+    return lambda: peer.VectorQuantize(
+        WIDTH, K, kmeans_init=True, threshold_ema_dead_code=2, rotation_trick=rotation_trick, **options
+    )
 
 
+def residual() -> nn.Module:
+    options = {"kmeans_init": True, "threshold_ema_dead_code": 2, "rotation_trick": False}
+    return peer.ResidualVQ(dim=WIDTH, codebook_size=256, num_quantizers=M, **options)
+
+
+# Gradients straight through on both sides unless the name says otherwise.
 PAIRS = {
-    "vq": Pair(lambda: ours.VectorQuantize(WIDTH, K), tuned(), WIDTH, K),
-    "vq, their defaults": Pair(lambda: ours.VectorQuantize(WIDTH, K), lambda: peer.VectorQuantize(WIDTH, K), WIDTH, K),
-    "vq, cosine": Pair(lambda: ours.VectorQuantize(WIDTH, K, cosine=True), tuned(use_cosine_sim=True), WIDTH, K),
-    "vq, learned by gradient": Pair(
-        lambda: ours.VectorQuantize(WIDTH, K, learn="gradient"), tuned(learnable_codebook=True, ema_update=False), WIDTH, K
-    ),
-    "residual": Pair(
-        lambda: ours.ResidualVQ(WIDTH, 64, M),
-        lambda: peer.ResidualVQ(
-            dim=WIDTH, codebook_size=64, num_quantizers=M, kmeans_init=True, threshold_ema_dead_code=2
-        ),
-        WIDTH, 64,
-    ),
-    "fsq": Pair(lambda: ours.FSQ((8, 6, 5)), lambda: peer.FSQ([8, 6, 5]), 3, 240),
-    "lfq": Pair(lambda: ours.LFQ(8), lambda: peer.LFQ(dim=8, codebook_size=K), 8, K),
-    "simvq": Pair(lambda: ours.SimVQ(WIDTH, K), lambda: peer.SimVQ(WIDTH, K), WIDTH, K),
-}  # fmt: skip
+    "vq": Pair(vq(), tuned()),
+    "vq, rotation": Pair(vq(grad="rotation"), tuned(rotation_trick=True)),
+    "vq, all defaults": Pair(vq(), lambda: peer.VectorQuantize(WIDTH, K)),
+    "vq, cosine": Pair(vq(cosine=True), tuned(use_cosine_sim=True)),
+    "vq, by gradient": Pair(vq(learn="gradient"), tuned(learnable_codebook=True, ema_update=False)),
+    "residual": Pair(lambda: ours.ResidualVQ(WIDTH, 256, M), residual, WIDTH, 256),
+    "fsq": Pair(lambda: ours.FSQ((8, 8, 8)), lambda: peer.FSQ([8, 8, 8]), 3, K),
+    "lfq": Pair(lambda: ours.LFQ(9), lambda: peer.LFQ(dim=9, codebook_size=K), 9, K),
+    "simvq, rotation": Pair(lambda: ours.SimVQ(WIDTH, K, grad="rotation"), lambda: peer.SimVQ(WIDTH, K)),
+}
 
 
 def mnist() -> tuple[Tensor, Tensor]:
@@ -125,14 +130,11 @@ def train(
         x = images[torch.randint(len(images), (BATCH,), generator=order)]
         start = time.process_time()
         y, _, loss = model(x, layer)
-        (nn.functional.mse_loss(y, x) + loss * LOSS_SCALE).backward()
+        (nn.functional.mse_loss(y, x) + loss).backward()
         optimizer.step()
         optimizer.zero_grad()
         seconds.append(time.process_time() - start)
     return {**measure(model, layer, fresh, k), "step_ms": 1e3 * statistics.median(seconds)}
-
-
-LOSS_SCALE = 1.0
 
 
 @torch.no_grad()
@@ -178,7 +180,7 @@ def main() -> None:
     parser.add_argument("pairs", nargs="*", help=f"some of: {', '.join(PAIRS)} (default: all)")
     parser.add_argument("--data", nargs="+", default=list(DATA), choices=list(DATA))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--times", action="store_true", help="only the time of the layers alone")
     parser.add_argument("--json", default="", help="all figures; runs that are there already are not repeated")
     options = parser.parse_args()

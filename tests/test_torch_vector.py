@@ -291,3 +291,16 @@ def test_simvq_moves_all_codewords_with_one_map() -> None:
         optimizer.step()
     assert losses[-1] < 0.8 * losses[0]
     assert bool(((layer.codewords() - before).abs().sum(1) > 0).all())
+
+
+def test_gradients_of_unit_vectors_are_those_of_the_division() -> None:
+    from codeword.torch.codebook import unit
+
+    x, g = torch.randn(20, 5), torch.randn(20, 5)
+    x[3] = 0.0
+    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+    unit(a).backward(g)
+    torch.nn.functional.normalize(b, dim=-1).backward(g)
+    rest = torch.arange(20) != 3
+    torch.testing.assert_close(a.grad[rest], b.grad[rest])
+    assert bool(torch.isfinite(a.grad).all())

@@ -103,27 +103,13 @@ class Codebook(Float32Module):
 
         With fewer different rows than codewords, the rest is left where it is, for the first batches to revive.
         """
-        finite = rows.detach().float()
-        finite = finite[torch.isfinite(finite).all(1)]
-        world = sync.world() if self.sync else 1
-        most = -(-_START_ROWS * self.k // world)
-        size = min(sync.least(len(finite), rows) if self.sync else len(finite), most)
-        if size == 0:
+        found = first_codewords(rows, self.k, self.sync)
+        if found is None:
             return
-        chosen = keys.sample(0, _START_STREAM, len(finite), size)
-        finite = finite[torch.from_numpy(chosen).to(rows.device)]
-        X = (sync.joined(finite) if self.sync else finite).cpu().numpy()
-        n = len(X)
-        if len(X) > self.k:
-            made = kmeans.train(np.ascontiguousarray(X), kmeans.Settings(self.k), label="Codebook.start")
-            X, share = made.codebook, made.counts / n
-        else:
-            share = np.full(n, 1 / n)
-        words = torch.from_numpy(np.ascontiguousarray(X)).to(rows.device)
-        self.codewords[: len(X)] = unit(words) if self.cosine else words
+        words, shares = found
+        self.codewords[: len(words)] = unit(words) if self.cosine else words
         self.counts.zero_()
-        # As if every later batch had as many rows as there are codewords.
-        self.counts[: len(X)] = torch.from_numpy((share * self.k).astype(np.float32)).to(rows.device)
+        self.counts[: len(words)] = shares * self.k
         if self.learn == "ema":
             self.sums.copy_(self.codewords * self.counts.unsqueeze(1))
         self.started.fill_(True)
@@ -200,11 +186,49 @@ class Codebook(Float32Module):
             self.sums.index_copy_(0, targets, sums)
 
 
+def first_codewords(rows: Tensor, k: int, sync_: bool) -> tuple[Tensor, Tensor] | None:
+    """At most k codewords from k-means on rows (n, d), those of all processes taken together, and their shares of the rows.
+
+    Rows that are not finite are left out; None without any. No more than k rows are codewords themselves.
+    """
+    finite = rows.detach().float()
+    finite = finite[torch.isfinite(finite).all(1)]
+    most = -(-_START_ROWS * k // (sync.world() if sync_ else 1))
+    size = min(sync.least(len(finite), rows) if sync_ else len(finite), most)
+    if size == 0:
+        return None
+    finite = finite[torch.from_numpy(keys.sample(0, _START_STREAM, len(finite), size)).to(rows.device)]
+    X = np.ascontiguousarray((sync.joined(finite) if sync_ else finite).cpu().numpy())
+    shares = np.full(len(X), 1 / len(X))
+    if len(X) > k:
+        made = kmeans.train(X, kmeans.Settings(k), label="Codebook.start")
+        X, shares = made.codebook, made.counts / made.counts.sum()
+    return torch.from_numpy(X).to(rows.device), torch.from_numpy(shares.astype(np.float32)).to(rows.device)
+
+
 def unit(rows: Tensor) -> Tensor:
     """Rows (n, d) of unit length, divided in float64 and rounded once, as `codeword.Normalize` does; rows of zeros stay."""
-    wide = rows.double()
-    lengths = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-    return (wide / torch.where(lengths > 0, lengths, 1.0)).float()
+    return _Unit.apply(rows)
+
+
+class _Unit(torch.autograd.Function):
+    """Only the division is float64: gradients need no more than float32."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        wide = rows.double()
+        lengths = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+        lengths.masked_fill_(lengths == 0, 1.0)
+        made = wide.div_(lengths).float()
+        ctx.save_for_backward(made, lengths.float())
+        return made
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (g,) = gradients
+        made, lengths = ctx.saved_tensors
+        along = torch.linalg.vecdot(made, g).unsqueeze(-1)
+        return torch.addcmul(g, made, along, value=-1) / lengths
 
 
 def _first(key: Tensor, rows: Tensor, size: int) -> tuple[Tensor, Tensor]:

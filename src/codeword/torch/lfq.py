@@ -19,14 +19,15 @@ from codeword.torch.layer import Layer, Rows, shares
 from codeword.torch.usage import UsageMeter, count
 
 LARGEST_BITS = 24
-# Bits whose joint use one entropy covers: 2**8 probabilities a row.
-_TOGETHER = 8
+# Bits whose joint use one entropy covers: two halves of 2**6 probabilities a row.
+_TOGETHER = 12
+_TINY = 1e-12
 
 
 class LFQ(Layer):
     """Lookup-free quantization: `bits` numbers, 2**bits codewords, nothing to look up.
 
-    The entropy of the codebook's use is taken over groups of 8 bits, which bounds it from above; the rest of the loss is exact,
+    The entropy of the codebook's use is taken over groups of 12 bits, which bounds it from above; the rest of the loss is exact,
     in time proportional to the bits.
 
     Parameters
@@ -66,8 +67,8 @@ class LFQ(Layer):
         grad: str = "ste",
         entropy: float = 0.1,
         diversity: float = 1.0,
-        temperature: float = 1.0,
-        commitment: float = 0.25,
+        temperature: float = 0.1,
+        commitment: float = 0.0,
         sync: bool = True,
         dim: int = -1,
     ) -> None:
@@ -114,16 +115,14 @@ class LFQ(Layer):
 
     def _use(self, p: Tensor, share: Tensor) -> Tensor:
         """Entropy of the mean over rows of the product distributions of bits that are 1 with probability `p` (n, b)."""
-        joint = share.unsqueeze(1)
-        for column in p.unbind(1):
-            one = column.unsqueeze(1)
-            joint = torch.cat([joint * (1 - one), joint * one], 1)
-        use = joint.sum(0)
+        half = p.shape[1] // 2
+        # The mean of outer products of two halves is one matrix product.
+        use = (_joint(p[:, :half]) * share.unsqueeze(1)).T @ _joint(p[:, half:])
         if self.sync and self.training and sync.world() > 1:
             # The value of all processes, the gradient of this one: averaged over processes it is that of the whole.
             (whole,) = sync.summed([use.detach()])
             use = use + (whole / sync.world() - use).detach()
-        return torch.special.entr(use).sum()
+        return torch.special.entr(use.clamp_min(_TINY)).sum()  # at 0 its slope is infinite
 
     def _encode(self, rows: Tensor) -> Tensor:
         return (rows > 0).long() @ self.powers
@@ -131,3 +130,11 @@ class LFQ(Layer):
     def _decode(self, indices: Tensor) -> Tensor:
         bits = indices.unsqueeze(-1) // self.powers % 2
         return 2.0 * bits - 1.0
+
+
+def _joint(p: Tensor) -> Tensor:
+    """Probabilities (n, 2**b) of all values of independent bits that are 1 with probability `p` (n, b)."""
+    joint = torch.ones_like(p[:, :1])
+    for column in p.split(1, dim=1):
+        joint = torch.cat([joint * (1 - column), joint * column], 1)
+    return joint

@@ -16,7 +16,7 @@ from codeword.torch import export, gradient
 from codeword.torch.codebook import Codebook, unit
 from codeword.torch.layer import Layer, Rows, shares
 
-# Weight of the commitment loss where nothing else pulls the encoder to its codewords (van den Oord et al. 2017).
+# Weight of the commitment loss (van den Oord et al. 2017 found 0.1 to 2 alike).
 COMMITMENT = 1.0
 
 
@@ -34,7 +34,7 @@ class VectorQuantize(Layer):
     cosine : bool
         Compare directions: vectors and codewords are scaled to unit length.
     commitment : float, optional
-        Weight of ``mean((x - codeword)²)`` in the loss; 0.25, or 0 where the estimator trains both sides by itself
+        Weight of ``mean((x - codeword)²)`` in the loss; 1, or 0 where the estimator trains both sides by itself
         (`learn="gradient"` with `"nsvq"` or `"diveq"`).
     decay : float
         Of the moving averages.
@@ -109,10 +109,10 @@ class VectorQuantize(Layer):
         return unit(rows) if self.codebook.cosine else rows
 
 
-def default_commitment(commitment: float | None, learn: str, grad: str) -> float:
-    """The checked weight of the commitment loss."""
+def default_commitment(commitment: float | None, learn: str, grad: str, usual: float = COMMITMENT) -> float:
+    """The checked weight of the commitment loss: `usual`, or none where the estimator trains both sides."""
     if commitment is None:
-        return 0.0 if learn == "gradient" and gradient.trains_codebook(grad) else COMMITMENT
+        return 0.0 if learn == "gradient" and gradient.trains_codebook(grad) else usual
     return checks.real(commitment, "commitment", 0.0, 1e6)
 
 
