@@ -279,9 +279,11 @@ def test_entropies_of_lfq_are_those_of_the_listed_codebook() -> None:
 
 def test_simvq_moves_all_codewords_with_one_map() -> None:
     layer = SimVQ(4, 32)
+    x = torch.randn(300, 4) @ torch.randn(4, 4)
+    layer.start(x)
     optimizer = torch.optim.SGD(layer.parameters(), 0.1)
     before = layer.codewords().detach().clone()
-    x = torch.randn(300, 4) @ torch.randn(4, 4)
+    x = 1.5 * x + 1
     losses = []
     for _ in range(60):
         loss = layer(x).loss
@@ -304,3 +306,19 @@ def test_gradients_of_unit_vectors_are_those_of_the_division() -> None:
     rest = torch.arange(20) != 3
     torch.testing.assert_close(a.grad[rest], b.grad[rest])
     assert bool(torch.isfinite(a.grad).all())
+
+
+def test_simvq_starts_from_the_first_batch() -> None:
+    layer = SimVQ(6, 8)
+    centres = torch.randn(8, 6) * 10
+    out = layer(centres[torch.arange(400) % 8] + 0.01 * torch.randn(400, 6))
+    assert float(out.loss.detach()) < 1e-3
+    assert abs(float(out.perplexity) - 8) < 1e-3
+
+
+def test_entropies_of_lfq_are_finite_where_every_sign_is_sure() -> None:
+    layer = LFQ(7, temperature=0.01)
+    x = (torch.randn(50, 7) + 100).requires_grad_()
+    out = layer(x)
+    (out.loss + out.quantized.sum()).backward()
+    assert bool(torch.isfinite(x.grad).all())
