@@ -31,6 +31,7 @@ from nn_models import (
     load_minilm,
     load_resnet,
     load_stories,
+    sampled_loss,
 )
 from torch import nn
 
@@ -198,7 +199,7 @@ def speed() -> None:
                     start = time.process_time()
                     for i in ids:
                         m(i)
-                    seconds[label] = min(seconds.get(label, 9e9), time.process_time() - start) / len(ids)
+                    seconds[label] = min(seconds.get(label, 9e9), (time.process_time() - start) / len(ids))
         print(f"MiniLM batch {batch}: float32 {1e3 * seconds['float32']:.1f} ms, codes {1e3 * seconds['codes']:.1f} ms", flush=True)
 
 

@@ -60,4 +60,9 @@ def scale_bytes(importance: F64, norms: F64) -> U8:
 
 def scales(bytes_: U8) -> F32:
     """The scales (d,) of their bytes."""
-    return np.asarray(exp2((bytes_.astype(np.float64) - 128) / STEPS), np.float32)
+    return _table()[bytes_]
+
+
+@functools.cache
+def _table() -> F32:
+    return np.asarray(exp2((np.arange(256) - 128) / STEPS), np.float32)

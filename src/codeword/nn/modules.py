@@ -106,7 +106,7 @@ class VQLinear(VQModule):
     def forward(self, x: Tensor) -> Tensor:
         """``x W' + bias``. Few rows are rotated to meet the codes; for more, the weight is rotated back once."""
         rows, columns = self.packed.shape
-        if x.dtype == torch.float32 and x.numel() // columns < rows * columns // (rows + columns):
+        if x.dtype == torch.float32 and x.numel() // columns < 3 * rows * columns // (rows + columns):
             y = self.packed.multiplied(x)
             return y if self.bias is None else y + self.bias
         return F.linear(x, self.weight.to(x.dtype), self.bias)
