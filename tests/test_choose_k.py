@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 pytest.importorskip("sklearn", reason="scikit-learn comes with the extra cluster")
 
 from codeword.cluster import choose_k
-from codeword.cluster.choose_k import CRITERIA, Choice, Row, decide
+from codeword.cluster.choosing import CRITERIA, Choice, Row, decide
 
 
 def mixture(k: int, d: int, seed: int) -> NDArray[np.float64]:

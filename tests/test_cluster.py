@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
 import pickle
 from typing import Any
 
@@ -17,7 +19,7 @@ from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import StandardScaler  # noqa: E402
 from sklearn.utils.estimator_checks import parametrize_with_checks  # noqa: E402
 
-from codeword import _native  # noqa: E402
+from codeword import _native, cluster  # noqa: E402
 from codeword.cluster import BisectingKMeans, KMeans, MiniBatchKMeans  # noqa: E402
 
 ESTIMATORS = [KMeans, MiniBatchKMeans, BisectingKMeans]
@@ -36,6 +38,18 @@ def mixture(n: int = 600, d: int = 5, k: int = 4, seed: int = 0, dtype: Any = np
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 def test_scikit_learn_checks(estimator: Any, check: Any) -> None:
     check(estimator)
+
+
+@pytest.mark.parametrize("name", ["bisecting", "choosing", "kmeans", "minibatch", "outliers", "scaling"])
+def test_examples_run(name: str) -> None:
+    module = importlib.import_module(f"codeword.cluster.{name}")
+    assert doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
+
+
+@pytest.mark.parametrize("name", cluster.__all__)
+def test_no_module_hides_a_public_name(name: str) -> None:
+    importlib.import_module(f"codeword.cluster.{cluster._HOME[name]}")
+    assert callable(getattr(cluster, name))
 
 
 @every_estimator

@@ -44,8 +44,8 @@ def log(x: Any) -> F64:
 
     Examples
     --------
-    >>> (log([1.0, 3.0, 1e300]) - [0.0, 1.0986122886681098, 690.7755278982137]).round(11)
-    array([0., 0., 0.])
+    >>> log([1.0, 3.0, 1e300]).round(11)
+    array([  0.        ,   1.09861229, 690.7755279 ])
     """
     mantissa, exponent = np.frexp(np.asarray(x, np.float64))
     low = mantissa < _ROOT_OF_HALF

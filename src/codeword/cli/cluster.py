@@ -11,7 +11,7 @@ from codeword import text
 from codeword.cli.common import Json, Seed, Threads, console, print_json, print_pairs, set_threads
 
 if TYPE_CHECKING:
-    from codeword.cluster.choose_k import Choice
+    from codeword.cluster.choosing import Choice
 
 _TABLE = "Input"
 Data = Annotated[str, typer.Argument(metavar="TABLE", help="Rows and columns: .csv, .tsv, .parquet or .npy.")]

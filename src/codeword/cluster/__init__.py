@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from codeword.cluster.bisecting import BisectingKMeans as BisectingKMeans
-    from codeword.cluster.choose_k import choose_k as choose_k
+    from codeword.cluster.choosing import choose_k as choose_k
     from codeword.cluster.kmeans import KMeans as KMeans
     from codeword.cluster.minibatch import MiniBatchKMeans as MiniBatchKMeans
     from codeword.cluster.outliers import CodebookOutlierDetector as CodebookOutlierDetector
@@ -17,7 +17,7 @@ _HOME = {
     "CodebookOutlierDetector": "outliers",
     "KMeans": "kmeans",
     "MiniBatchKMeans": "minibatch",
-    "choose_k": "choose_k",
+    "choose_k": "choosing",
 }
 __all__ = sorted(_HOME)
 

@@ -56,7 +56,7 @@ class BisectingKMeans(CentresEstimator):
     >>> from codeword.cluster import BisectingKMeans
     >>> X = np.array([[1, 1], [10, 1], [3, 1], [10, 0], [2, 1], [10, 2], [10, 8], [10, 9], [10, 10]])
     >>> bk = BisectingKMeans(n_clusters=3, random_state=0).fit(X)
-    >>> sorted(bk.cluster_centers_.tolist())
+    >>> sorted(bk.cluster_centers_.round(9).tolist())
     [[2.0, 1.0], [10.0, 1.0], [10.0, 9.0]]
     """
 
