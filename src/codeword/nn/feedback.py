@@ -66,7 +66,7 @@ class Tiling(NamedTuple):
 
     def matrix(self, pieces: F32) -> F32:
         """The matrix (rows, columns) of the pieces (bands, blocks, width) of all its blocks."""
-        chunks = pieces.view(np.complex128)  # four floats that stay together are moved as one number, in a third of the time
+        chunks = pieces.view(np.complex128)  # four floats that stay together are moved as one number
         grid = chunks.reshape(self.bands, self.blocks, self.height, self.tile // 4).transpose(0, 2, 1, 3)
         whole = np.ascontiguousarray(grid).view(np.float32).reshape(self.bands * self.height, -1)
         return np.ascontiguousarray(whole[: self.rows, : self.columns])

@@ -3,8 +3,7 @@
     W (rows, columns) --times a scale a row--> S W --rotations of both sides--> V;   y = W x:  x --rotate--V--rotate back--1 / S--> y
 
 Scales even out what rows matter: where they matter g and are of norm r, S = (g / r^2)^(1/4) minimises the weighted error that a
-quantizer of equal error everywhere leaves (Cauchy-Schwarz). Only seeds and a byte a row are kept. Scales of columns, by the same rule, gained
-3 % of the error on MiniLM for 1 % of the bytes, which buys as much elsewhere: there are none.
+quantizer of equal error everywhere leaves (Cauchy-Schwarz). Only seeds and a byte a row are kept. Scales of columns would cost as much as they gain: there are none.
 
 Source: Chee et al. 2023, "QuIP" (incoherence, rescaling); Tseng et al. 2024, "QuIP#" (randomised Hadamard on both sides). The rotation is
 `codeword.Rotation`, which takes any width.
