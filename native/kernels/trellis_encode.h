@@ -44,15 +44,18 @@ CODEWORD_INLINE uint32_t reverse_bits(uint32_t value, int width) {
 CODEWORD_INLINE uint32_t trellis_index(const TrellisSearch& s, uint32_t w) { return (w & 255) ^ s.folds[w >> 8]; }
 
 inline int64_t carve_trellis(const TrellisCode& code, void* memory, TrellisSearch& s) {
-  int least = 6;
+  int least = 6, most_bits = 1;
   int64_t summed = 0;
   for (int64_t t = 0; t < code.steps; ++t) {
     least = code.widths[t] < least ? code.widths[t] : least;
+    most_bits = code.widths[t] > most_bits ? code.widths[t] : most_bits;
     summed += code.firsts[t + 1] - code.firsts[t] != 1;
   }
   const int64_t most = max_of(code.steps, int64_t(2) * code.warm);
   s.code = &code;
-  s.stride = round_up((int64_t(1) << (code.window - least)) + 64, 64);
+  // Fewer states than bytes in a vector are read and written with what follows them.
+  const int64_t slack = int64_t(1) << (code.window - most_bits) < 64 ? 64 : 0;
+  s.stride = round_up((int64_t(1) << (code.window - least)) + slack, 64);
   s.rows = max_of(min_of(kTrellisRows, kTrellisBytes / ((most + 1) * s.stride)), int64_t(1));
   Carver carver = {static_cast<char*>(memory)};
   s.copies = carver.take<uint8_t>(kTrellisRows * kCostCopies * 256);
@@ -142,7 +145,7 @@ inline void search_forward(TrellisSearch& s, int64_t rows, int64_t first, int64_
       for (int line = 0; line < 256; line += 64) __builtin_prefetch(s.row[r].costs[soon] + line);
       uint8_t *old = s.row[r].metrics + t * s.stride, *copies = s.copies + r * kCostCopies * 256;
       steps[r] = {old, old + s.stride, {s.row[r].costs[step], s.orders}};
-      if (kCostCopies > 1) {
+      if (kCostCopies > 1 && code.window > 8) {
         copy_costs(s.row[r].costs[step], copies);
         steps[r].costs.costs = copies;
       }

@@ -41,6 +41,16 @@ CODEWORD_INLINE Bytes least_of_even(const uint8_t* old, CostRow costs, const Cos
   return least;
 }
 
+// The same for windows of 8 bits, which are their indices: their costs are in order.
+template <int E>
+CODEWORD_INLINE Bytes least_of_plain(const uint8_t* old, const uint8_t* costs, int64_t states, Bytes order) {
+  Bytes least = splat_bytes(255);
+  for (int p = 0; p < 1 << E; ++p, old += states >> E, costs += states) {
+    least = min(least, add_saturated(expand<E>(old, order), load_bytes(costs)));
+  }
+  return least;
+}
+
 // What a step needs of a row.
 struct TrellisStep {
   const uint8_t* old;
@@ -63,6 +73,10 @@ inline void trellis_step(const TrellisStep* rows, int64_t n, const CostBlock* bl
       alignas(64) uint8_t lanes[kByteLanes];
       store_bytes(lanes, least_of<E>(old, costs, blocks, 0, kByteLanes, windows / kByteLanes, order));
       fold_lanes(lanes, next, states);
+    } else if (M == E && states >= 64 && window == 8) {
+      for (int64_t w = 0; w < states; w += kByteLanes) {
+        store_bytes(next + w, least_of_plain<E>(old + (w >> E), costs.costs + w, states, order));
+      }
     } else if (M == E && states >= 64) {
       for (int64_t w = 0; w < states; w += kByteLanes) {
         store_bytes(next + w, least_of_even<E>(old + (w >> E), costs, blocks + w / kByteLanes, states, order));
