@@ -49,7 +49,7 @@ struct ScanPrepared {
   ScanWeight* weights;
   uint8_t* shifts;       // (blocks) of the sums, before each
   int32_t* ends;         // as fill_ends makes them
-  int32_t* corrections;  // (lanes) to be added to the sums
+  int32_t* corrections;  // (lanes, but a vector at least) to be added to the sums
 };
 
 // Vectors of the next panel, where so many queries are left.
@@ -69,7 +69,7 @@ inline int64_t carve_scan(const TrellisCode& code, const TrellisScan& scan, void
   p.weights = carver.take<ScanWeight>(p.blocks * kTrellisBlock * p.lanes);
   p.shifts = carver.take<uint8_t>(p.blocks);
   p.ends = carver.take<int32_t>(code.coordinates);
-  p.corrections = carver.take<int32_t>(p.lanes);
+  p.corrections = carver.take<int32_t>(max_of(p.lanes, kLanes));
   if (memory) *made = p;
   return carver.used;
 }
@@ -105,7 +105,7 @@ inline void lay_query(const TrellisCode& code, const TrellisScan& scan, ScanPrep
 
 inline void lay_weights(const TrellisCode& code, const TrellisScan& scan, ScanPrepared& p) {
   __builtin_memset(p.weights, 0, p.blocks * kTrellisBlock * p.lanes * sizeof(ScanWeight));
-  __builtin_memset(p.corrections, 0, p.lanes * sizeof(int32_t));
+  __builtin_memset(p.corrections, 0, max_of(p.lanes, kLanes) * sizeof(int32_t));
   if (scan.queries == 1) return lay_query(code, scan, p, 0, p.weights, kScanPack);
   for (int64_t first = 0, lanes; first < p.lanes; first += lanes) {
     lanes = panel_vectors(scan.queries - first) * kLanes;
@@ -131,6 +131,12 @@ int64_t trellis_scan_prepare(const TrellisCode& code, TrellisScan& scan, void* s
   return bytes;
 }
 
+// Fetches what lies so far ahead: codes that are not in a cache come at the rate of memory then.
+constexpr int64_t kScanAhead = 4096;
+CODEWORD_INLINE void fetch_ahead(const uint8_t* codes, int64_t bytes) {
+  for (int64_t i = 0; i < bytes; i += 64) prefetch(codes + kScanAhead + i);
+}
+
 // One query, kCount rows.
 template <int64_t kCount>
 CODEWORD_INLINE void scan_one(const TrellisCode& code, const ScanPrepared& p, const TrellisScan& scan,
@@ -150,11 +156,12 @@ CODEWORD_INLINE void scan_one(const TrellisCode& code, const ScanPrepared& p, co
       for (int64_t r = 0; r < kCount; ++r) acc[r] = dot_lanes(acc[r], values[r][v], w);
     }
   }
+  const Words correction = load_words(p.corrections);  // in one lane
+  for (int64_t r = 0; r < kCount; ++r) acc[r] = add(acc[r], correction);
+  if constexpr (kCount == 4) return sum_lanes(acc, sums);
   int32_t four[4];
   sum_lanes(acc, four);
-  for (int64_t r = 0; r < kCount; ++r) {
-    sums[r] = static_cast<int32_t>(static_cast<uint32_t>(four[r]) + static_cast<uint32_t>(p.corrections[0]));
-  }
+  for (int64_t r = 0; r < kCount; ++r) sums[r] = four[r];
 }
 
 // Where the sums of a tile from row i on and of the queries from l on go.
@@ -270,6 +277,7 @@ inline void look_up_tile(const TrellisCode& code, const ScanPrepared& p, const T
   const int64_t size = code.code_size, stride = p.blocks * kTrellisBlock;
   int64_t i = 0;
   for (; i + kScanRows <= rows; i += kScanRows) {
+    fetch_ahead(codes + i * size, kScanRows * size);
     look_up_rows<kScanRows>(code, p, scan, codes + i * size, values + i * stride);
   }
   for (; i < rows; ++i) look_up_rows<1>(code, p, scan, codes + i * size, values + i * stride);
@@ -296,6 +304,7 @@ inline void scan_rows(const TrellisCode& code, const TrellisScan& scan, const ui
   if (scan.queries == 1) {
     int64_t i = 0;
     for (; i + kScanRows <= n; i += kScanRows) {
+      fetch_ahead(codes + i * size, kScanRows * size);
       scan_one<kScanRows>(code, p, scan, codes + i * size, sums + i);
     }
     for (; i < n; ++i) scan_one<1>(code, p, scan, codes + i * size, sums + i);
