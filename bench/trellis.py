@@ -1,6 +1,6 @@
 """How near the trellis code comes to the Shannon bound, and how fast it codes: one core, process time, best of the runs.
 
-    python bench/trellis.py [--rows 2000] [--runs 5] [--json FILE]
+    python bench/trellis.py [--effort fast] [--rates 1 2] [--rows 2000] [--runs 5] [--json FILE]
 
 dB above ``2**(-2 rate)`` on fresh i.i.d. Gaussian rows, rate = 8 * code_size / d; rows coded and decoded a second.
 """
@@ -61,6 +61,8 @@ def measure(d: int, effort: str, bits: float, n: int, runs: int) -> dict[str, An
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--effort", choices=("fast", "default", "best"), help="all of them by default")
+    parser.add_argument("--rates", type=float, nargs="+", default=RATES)
     parser.add_argument("--rows", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json")
@@ -69,7 +71,7 @@ def main() -> None:
     results = []
     print(f"ISA {runtime.isa()}, {arguments.rows} fresh rows\n   d effort   bits  dB above   encode/s  decode G/s")
     for d, effort in CASES:
-        for bits in RATES:
+        for bits in arguments.rates if arguments.effort in (None, effort) else ():
             r = measure(d, effort, bits, arguments.rows, arguments.runs)
             results.append(r)
             decode = r["decode_coordinates_per_s"] / 1e9

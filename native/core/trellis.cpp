@@ -71,7 +71,8 @@ Trellis::Trellis(Arrays arrays, int window, int warm) : arrays_(std::move(arrays
 void Trellis::encode(const float* x, int64_t n, uint8_t* codes) const {
   const Kernels& table = kernels();
   const int64_t scratch = table.trellis_encode(code_, nullptr, 0, nullptr, nullptr);
-  parallel_rows(n, 32, [&](int64_t begin, int64_t end) {
+  const int64_t rows = code_.window <= 10 ? 128 : 32;  // a call fills tables, which takes as long as two quick rows
+  parallel_rows(n, rows, [&](int64_t begin, int64_t end) {
     table.trellis_encode(code_, x + begin * code_.d, end - begin, codes + begin * code_.code_size,
                          thread_scratch(scratch));
   });
