@@ -152,6 +152,11 @@ def hadamard(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), or
     Walsh-Hadamard transform of the rows of a (n, 2^p) float32 array, in place, unnormalised.
     """
 
+def hadamard_signed(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], start: int, signs: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], signs_first: bool) -> None:
+    """
+    The same of the columns from `start` on that `signs` (2^p) has, which are multiplied by it before or after.
+    """
+
 class IdTable:
     """
     Which row has an id: a hash table of row numbers beside an array of ids (n) int64.

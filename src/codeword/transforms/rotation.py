@@ -89,7 +89,7 @@ class Rotation(Transform):
                 if step.permutation is not None:
                     block[:] = np.take(block, step.permutation, axis=1)
                 for start, signs in step.windows:
-                    _mix(block, start, signs, signs_first=True)
+                    _native.hadamard_signed(block, start, signs, True)
         return out
 
     def _inverse(self, Y: F32) -> F32:
@@ -97,7 +97,7 @@ class Rotation(Transform):
         for block in _blocks(out):
             for step in reversed(self._steps(Y.shape[1])):
                 for start, signs in reversed(step.windows):
-                    _mix(block, start, signs, signs_first=False)
+                    _native.hadamard_signed(block, start, signs, False)
                 if step.permutation is not None:
                     block[:] = np.take(block, np.argsort(step.permutation), axis=1)
         return out
@@ -149,14 +149,3 @@ def _blocks(A: F32) -> list[F32]:
     """Views of some rows each, small enough for the second-level cache."""
     step = max(4, _BLOCK_ELEMENTS // A.shape[1])
     return [A[start : start + step] for start in range(0, len(A), step)]
-
-
-def _mix(block: F32, start: int, signs: F32, *, signs_first: bool) -> None:
-    """Hadamard transform of a window of `block` (n, d) in place, after or before the signs: one undoes the other."""
-    window = block[:, start : start + len(signs)]
-    buffer = np.multiply(window, signs, order="C") if signs_first else np.array(window, order="C")
-    _native.hadamard(buffer)
-    if signs_first:
-        window[:] = buffer
-    else:
-        np.multiply(buffer, signs, out=window)
