@@ -71,12 +71,12 @@ svg .dot { fill: var(--paper); stroke-width: 2; }
 """
 
 
-def page(title: str, parts: Iterable[str]) -> str:
-    """A whole HTML page; `parts` are HTML already."""
+def page(title: str, parts: Iterable[str], style: str = "") -> str:
+    """A whole HTML page; `parts` are HTML already, `style` is CSS that it has besides its own."""
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n<title>{escape(title)}</title>\n'
-        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n" + "\n".join(parts) + "\n</body>\n</html>\n"
+        f"<style>{_STYLE}{style}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n" + "\n".join(parts) + "\n</body>\n</html>\n"
     )
 
 

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from codeword.cluster.kmeans import KMeans as KMeans
     from codeword.cluster.minibatch import MiniBatchKMeans as MiniBatchKMeans
     from codeword.cluster.outliers import CodebookOutlierDetector as CodebookOutlierDetector
+    from codeword.cluster.segments import Segments as Segments
 
 _HOME = {
     "BisectingKMeans": "bisecting",
     "CodebookOutlierDetector": "outliers",
     "KMeans": "kmeans",
     "MiniBatchKMeans": "minibatch",
+    "Segments": "segments",
     "choose_k": "choosing",
 }
 __all__ = sorted(_HOME)
