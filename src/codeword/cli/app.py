@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from codeword.cli import cluster, common, demo, index, inspect, model, nn, search
+from codeword.cli import cluster, common, demo, index, inspect, model, nn, search, segments
 
 app = typer.Typer(
     name="codeword",
@@ -27,6 +27,7 @@ for _command in (
     search.search,
     cluster.cluster,
     cluster.anomaly,
+    segments.segments,
     inspect.info,
     inspect.verify,
 ):

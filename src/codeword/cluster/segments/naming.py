@@ -12,14 +12,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword.cluster.segments.features import RFM
 from codeword.cluster.segments.profile import Profile
 from codeword.text import digits
 
 F64 = NDArray[np.float64]
 # Where the median of a segment stands among all customers: below the first is low, above the second high.
 _LOW, _HIGH = 0.35, 0.65
-_MOST_WORDS = 2
+_MOST_WORDS, _MOST_SAID = 2, 3
 # (recency, frequency): low recency means that they bought lately.
 _STAGES = {
     ("low", "high"): "Repeat customers",
@@ -93,25 +92,37 @@ def advice(name: str) -> str:
     return next((text for stage, text in _ADVICE.items() if name.startswith(stage)), "")
 
 
-def sentence(kind: str, columns: Sequence[str], quartiles: F64, overall: F64, unit: str | None) -> str:
-    """The medians (d, 3) of a segment against those of all, in words."""
-    own, all_ = quartiles[:, 1], overall[:, 1]
+def sentence(kind: str, columns: Sequence[str], profile: Profile, c: int, unit: str | None) -> str:
+    """What a customer in the middle of segment `c` is like, against one in the middle of all, in words."""
+    own, all_ = profile.quartiles[c, :, 1], profile.overall[:, 1]
     if kind == "purchases":
-        assert tuple(columns) == RFM
-        often = "once" if own[1] == 1 else f"{digits(own[1])} times"
-        return (
-            f"Half of them bought within the last {digits(own[0])} days, {often} or more, and spent {money(own[2], unit)} or more "
-            f"(of all customers: {digits(all_[0])} days, {'once' if all_[1] == 1 else digits(all_[1]) + ' times'}, {money(all_[2], unit)})."
-        )
-    parts = [f"{name} {digits(a)} (of all: {digits(b)})" for name, a, b in zip(columns, own, all_, strict=True)]
-    return f"Half of them are at or above {', '.join(parts)}."
+        said = [
+            f"{'last purchase ' if i == 0 else ''}{digits(m[0])} days{' ago' if i == 0 else ''}, {_times(m[1])}, {money(m[2], unit)}{' spent' if i == 0 else ''}"
+            for i, m in enumerate((own, all_))
+        ]
+        return f"Typical: {said[0]} (all customers: {said[1]})."
+    far = np.argsort(-np.abs(profile.standing[c] - 0.5), kind="stable")[:_MOST_SAID]
+    parts = [f"{plain(columns[j])} {digits(own[j])} instead of {digits(all_[j])}" for j in far]
+    return f"What sets them apart: {', '.join(parts)} (medians, of all customers second)."
+
+
+def _times(purchases: float) -> str:
+    return f"{digits(purchases)} purchase{'' if purchases == 1 else 's'}"
 
 
 def money(amount: float, unit: str | None) -> str:
-    """An amount with its currency, where one is known."""
+    """An amount with its currency, where one is known.
+
+    Examples
+    --------
+    >>> money(97.1, "$"), money(1234.5, "EUR"), money(14.5, None)
+    ('$97.10', '1,234 EUR', '14.50')
+    """
+    sign, size = "-" if amount < 0 else "", abs(amount)
+    number = f"{size:,.0f}" if size >= 100 or size == int(size) else f"{size:,.2f}"
     if unit is None:
-        return digits(amount)
-    return f"{unit}{digits(amount)}" if len(unit) == 1 else f"{digits(amount)} {unit}"
+        return sign + number
+    return f"{sign}{unit}{number}" if len(unit) == 1 else f"{sign}{number} {unit}"
 
 
 def _stage(profile: Profile, c: int) -> str:

@@ -26,7 +26,7 @@ _STYLE = (
     f"@media (prefers-color-scheme: dark) {{ :root {{ {' '.join(f'--p{i}: {c};' for i, c in enumerate(_DARK))} }} }}\n"
     + "".join(f".p{i} {{ fill: var(--p{i}); }} .b{i} {{ background: var(--p{i}); }}\n" for i in range(pictures.COLOURS))
     + """svg .pale, i.pale { opacity: .42; } .key i.g { background: var(--soft); }
-svg .strong { font-weight: 600; font-size: 12px; } svg .track { fill: var(--line); } svg .all { fill: var(--soft); opacity: .28; }
+svg .strong { font-weight: 600; } .segment svg .tick, .segment svg .name, .shares svg .tick, .shares svg .name { font-size: 13px; } svg .track { fill: var(--line); } svg .all { fill: var(--soft); opacity: .28; }
 svg .median { stroke: var(--paper); stroke-width: 2; }
 .segments { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 310px), 1fr)); gap: 16px; }
 .segment { background: var(--card); border-radius: 10px; padding: 14px 16px; min-width: 0; }
@@ -50,6 +50,7 @@ def page(segments: Segments, table: Any = None, drift: Drift | None = None) -> s
         report.paragraph(_lead(segments), "lead"),
         _stability(segments),
         report.cards(_facts(segments)),
+        *_period(segments),
         *(_drift(segments, drift) if drift is not None else ()),
         report.heading("How big, how valuable"),
         report.figures([_sizes(segments), *_map(segments, customers)]),
@@ -84,6 +85,11 @@ def _lead(segments: Segments) -> str:
     return said
 
 
+def _period(segments: Segments) -> list[str]:
+    learned = segments.learned
+    return [report.paragraph(f"Purchases from {learned.first} to {learned.until}.", "soft")] if learned.first else []
+
+
 def _stability(segments: Segments) -> str:
     learned = segments.learned
     figure = f"agreement {learned.stability:.2f}, where 1 is the same and 0 is chance"
@@ -104,8 +110,6 @@ def _facts(segments: Segments) -> list[tuple[str, str]]:
         facts.append((f"value: {_short(learned.value_name)}", money(float(profile.values.sum()), learned.currency)))
         facts.append(("a customer, on average", money(float(profile.values.sum() / profile.counts.sum()), learned.currency)))
     facts.append(("stability, 0 to 1", f"{learned.stability:.2f}"))
-    if learned.first and learned.until:
-        facts.append(("first and last day", f"{learned.first} – {learned.until}"))
     return facts
 
 
@@ -149,7 +153,7 @@ def _segment(segments: Segments, c: int) -> str:
     body = [
         f'<h3><i class="b{c % pictures.COLOURS}"></i>{escape(_numbered(segments)[c])}</h3>',
         report.paragraph(" · ".join(facts), "facts"),
-        report.paragraph(naming.sentence(learned.kind, learned.columns, profile.quartiles[c], profile.overall, learned.currency)),
+        report.paragraph(naming.sentence(learned.kind, learned.columns, profile, c, learned.currency)),
     ]
     advice = naming.advice(learned.names[c]) if learned.kind == "purchases" else ""
     body += [report.paragraph(advice, "soft")] if advice else []
@@ -187,7 +191,7 @@ def _made(segments: Segments) -> str:
     if learned.kind == "purchases":
         read = ", ".join(f"{role} from {_quoted(name)}" for role, name in learned.roles.items())
         steps = [
-            f"Read {text.plural(learned.rows, 'row')} of purchases by {n} ({read}).",
+            f"Read {text.plural(learned.rows, 'row')} of purchases by {n}, {learned.first} to {learned.until} ({read}).",
             f"For each customer: days from the last purchase to {learned.until}, number of purchases, amount spent.",
         ]
     else:
@@ -223,7 +227,7 @@ def _drift(segments: Segments, drift: Drift) -> list[str]:
     kind = {"steady": "good", "moving": "", "changed": "bad"}[drift.verdict]
     names = _numbered(segments)
     picture = pictures.pairs(names, drift.now.tolist(), drift.then.tolist(), ("share now", "share then"))
-    rows = [[name, text.digits(float(v)), _WORDS[str(g)]] for name, v, g in drift.table().itertuples()]
+    rows = [[name, f"{float(v):.2f}", _WORDS[str(g)]] for name, v, g in drift.table().itertuples()]
     shown = [
         report.heading("What has changed"),
         f'<p class="note {kind}">{escape(drift.sentence)}</p>',
@@ -251,8 +255,8 @@ def _numbered(segments: Segments) -> list[str]:
 
 def _value(segments: Segments, j: int, value: float) -> str:
     """A number of column j with its unit."""
-    name = segments.learned.columns[j]
-    return money(value, segments.learned.currency if name == "monetary" else None)
+    learned = segments.learned
+    return money(value, learned.currency) if learned.kind == "purchases" and learned.columns[j] == "monetary" else text.digits(value)
 
 
 def _quoted(name: str) -> str:

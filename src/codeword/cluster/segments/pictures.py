@@ -12,9 +12,9 @@ from codeword.svg import WIDTH
 
 F64 = NDArray[np.float64]
 COLOURS = 8
-_ROW, _BAR = 42, 9
+_ROW, _BAR = 46, 10
 _NUMBER = 46
-_STRIP = 38
+_STRIP = 42
 _REACH = 3.6
 _MAP_HEIGHT, _MAP_LEFT, _MAP_BOTTOM = 300, 52, 40
 
@@ -27,21 +27,22 @@ def pairs(names: Sequence[str], first: Sequence[float], second: Sequence[float] 
     parts = []
     for i, name in enumerate(names):
         y = i * step
-        parts.append(f'<text class="name" x="0" y="{y + 12:.0f}">{escape(name)}</text>')
-        parts.append(_share("f", i, y + 17, first[i], top))
+        parts.append(f'<text class="name" x="0" y="{y + 13:.0f}">{escape(name)}</text>')
+        parts.append(_share("f", i, y + 19, first[i], top))
         if second is not None:
-            parts.append(_share("f pale", i, y + 17 + _BAR + 2, second[i], top))
+            parts.append(_share("f pale", i, y + 19 + _BAR + 2, second[i], top))
     keys = "".join(
         f'<span class="key"><i class="g{" pale" if j else ""}"></i>{escape(word)}</span>' for j, word in enumerate(words) if word
     )
-    return _svg(height, parts, " and ".join(w for w in words if w)) + f'<div class="legend">{keys}</div>'
+    drawn = _svg(height, parts, " and ".join(w for w in words if w))
+    return f'<div class="shares">{drawn}<div class="legend">{keys}</div></div>'
 
 
 def _share(kind: str, i: int, y: float, share: float, top: float) -> str:
     width = max(1.0, (WIDTH - _NUMBER) * share / top)
     return (
         f'<rect class="{kind} p{i % COLOURS}" x="0" y="{y:.1f}" width="{width:.1f}" height="{_BAR}" rx="2"/>'
-        f'<text class="tick" x="{width + 5:.1f}" y="{y + 8.5:.1f}">{percent(share)}</text>'
+        f'<text class="tick" x="{width + 5:.1f}" y="{y + 9.5:.1f}">{percent(share)}</text>'
     )
 
 
@@ -52,12 +53,12 @@ def strips(colour: int, labels: Sequence[str], values: Sequence[str], own: F64, 
         y = j * _STRIP
         low, middle, high = (_across(v) for v in own[j])
         pale = [_across(v) for v in overall[j]]
-        parts.append(f'<text class="tick" x="0" y="{y + 11}">{escape(label)}</text>')
-        parts.append(f'<text class="name strong" x="{WIDTH}" y="{y + 11}" text-anchor="end">{escape(value)}</text>')
-        parts.append(f'<rect class="track" x="0" y="{y + 22}" width="{WIDTH}" height="3" rx="1.5"/>')
-        parts.append(f'<rect class="all" x="{pale[0]:.1f}" y="{y + 18}" width="{max(2.0, pale[2] - pale[0]):.1f}" height="11" rx="3"/>')
-        parts.append(f'<rect class="f p{colour % COLOURS}" x="{low:.1f}" y="{y + 20}" width="{max(3.0, high - low):.1f}" height="7" rx="3"/>')
-        parts.append(f'<circle class="median p{colour % COLOURS}" cx="{middle:.1f}" cy="{y + 23.5}" r="5"/>')
+        parts.append(f'<text class="tick" x="0" y="{y + 12}">{escape(label)}</text>')
+        parts.append(f'<text class="name strong" x="{WIDTH}" y="{y + 12}" text-anchor="end">{escape(value)}</text>')
+        parts.append(f'<rect class="track" x="0" y="{y + 25}" width="{WIDTH}" height="3" rx="1.5"/>')
+        parts.append(f'<rect class="all" x="{pale[0]:.1f}" y="{y + 21}" width="{max(2.0, pale[2] - pale[0]):.1f}" height="11" rx="3"/>')
+        parts.append(f'<rect class="f p{colour % COLOURS}" x="{low:.1f}" y="{y + 23}" width="{max(3.0, high - low):.1f}" height="7" rx="3"/>')
+        parts.append(f'<circle class="median p{colour % COLOURS}" cx="{middle:.1f}" cy="{y + 26.5}" r="5"/>')
     return _svg(_STRIP * len(labels), parts, "the middle half of the segment, and of all customers behind it")
 
 
