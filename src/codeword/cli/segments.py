@@ -22,25 +22,41 @@ def _option(name: str, words: str, panel: str, metavar: str = "NAME", short: tup
 def segments(
     path: Annotated[str, typer.Argument(metavar="FILE", help="CSV or Parquet: one purchase a row, or one customer a row.")],
     output: Annotated[str | None, _option("--output", "Report, one HTML page.", _OUTPUT, "FILE", ("-o",))] = None,
-    export: Annotated[str | None, _option("--export", "List of customers with their segments, CSV or Parquet.", _OUTPUT, "FILE")] = None,
-    table: Annotated[str | None, _option("--table", "Sizes, values and quartiles of the segments, CSV or Parquet.", _OUTPUT, "FILE")] = None,
-    save: Annotated[str | None, _option("--save", "Model, for next month; it holds nothing of single customers.", _OUTPUT, "FILE")] = None,
-    model: Annotated[str | None, _option("--model", "Saved model: assign FILE to its segments, say what has changed.", _NEXT, "FILE")] = None,
+    export: Annotated[
+        str | None, _option("--export", "List of customers with their segments, CSV or Parquet.", _OUTPUT, "FILE")
+    ] = None,
+    table: Annotated[
+        str | None, _option("--table", "Sizes, values and quartiles of the segments, CSV or Parquet.", _OUTPUT, "FILE")
+    ] = None,
+    save: Annotated[
+        str | None, _option("--save", "Model, for next month; it holds nothing of single customers.", _OUTPUT, "FILE")
+    ] = None,
+    model: Annotated[
+        str | None, _option("--model", "Saved model: assign FILE to its segments, say what has changed.", _NEXT, "FILE")
+    ] = None,
     against: Annotated[
         str | None,
         _option("--against", "Earlier file, or earlier day of the same log, to learn from or compare with.", _NEXT, "FILE|DATE"),
     ] = None,
-    until: Annotated[str | None, _option("--until", "Leave out purchases after this day, such as 2021-03-31.", _NEXT, "DATE")] = None,
+    until: Annotated[
+        str | None, _option("--until", "Leave out purchases after this day, such as 2021-03-31.", _NEXT, "DATE")
+    ] = None,
     window: Annotated[int | None, _option("--window", "Count only purchases of so many days.", _NEXT, "DAYS")] = None,
     customer: Annotated[str | None, _option("--customer", "Column of the customer.", _COLUMNS)] = None,
     date: Annotated[str | None, _option("--date", "Column of the day.", _COLUMNS)] = None,
     amount: Annotated[str | None, _option("--amount", "Column of the amount.", _COLUMNS)] = None,
     value: Annotated[list[str] | None, _option("--value", "Column of what a customer is worth; several add up.", _COLUMNS)] = None,
-    feature: Annotated[list[str] | None, _option("--feature", "Column to segment by; repeat it. Default: all numbers.", _COLUMNS)] = None,
+    feature: Annotated[
+        list[str] | None, _option("--feature", "Column to segment by; repeat it. Default: all numbers.", _COLUMNS)
+    ] = None,
     decimal: Annotated[str | None, _option("--decimal", "Decimal mark, . or a comma.", _COLUMNS, "MARK")] = None,
     date_format: Annotated[str | None, _option("--date-format", "Such as %d/%m/%Y.", _COLUMNS, "FORMAT")] = None,
-    drop_missing: Annotated[bool, typer.Option("--drop-missing", help="Leave out rows with empty cells.", rich_help_panel=_COLUMNS)] = False,
-    k: Annotated[int | None, typer.Option("--k", "-k", metavar="N", help="Segments.", show_default="the stable number that most speaks for")] = None,
+    drop_missing: Annotated[
+        bool, typer.Option("--drop-missing", help="Leave out rows with empty cells.", rich_help_panel=_COLUMNS)
+    ] = False,
+    k: Annotated[
+        int | None, typer.Option("--k", "-k", metavar="N", help="Segments.", show_default="the stable number that most speaks for")
+    ] = None,
     k_max: Annotated[int, typer.Option("--k-max", metavar="N", help="Most segments that are tried.")] = 8,
     seed: Seed = 0,
     as_json: Json = False,
@@ -74,14 +90,14 @@ def segments(
         customers = made.assign(frame, until=until)
         before = (frame if old is None else old) if model is not None and against is not None else None
         drift = made.drift(frame, before, until=until, old_until=then)
-    for target, write in (
-        (output, lambda target: report.write(target, made.report(customers, drift=drift))),
-        (export, lambda target: reading.write(customers, target)),
-        (table, lambda target: reading.write(made.table(), target)),
-        (save, lambda target: io.save(made, target)),
-    ):
-        if target is not None:
-            write(target)
+    if output is not None:
+        report.write(output, made.report(customers, drift=drift))
+    if export is not None:
+        reading.write(customers, export)
+    if table is not None:
+        reading.write(made.table(), table)
+    if save is not None:
+        io.save(made, save)
     if as_json:
         print_json(facts(made, customers, drift))
     else:
@@ -146,7 +162,9 @@ def _show(made: Segments, drift: Any, written: list[str]) -> None:
         shown.add_row(*row)
     console().print(shown)
     kind = "Stable" if learned.stable else "NOT stable, a rough division only"
-    typer.echo(f"{kind}: resampled customers give segments with an adjusted Rand index of {learned.stability:.2f}. {learned.chosen}")
+    typer.echo(
+        f"{kind}: resampled customers give segments with an adjusted Rand index of {learned.stability:.2f}. {learned.chosen}"
+    )
     for note in learned.notes:
         typer.echo(note)
     if drift is not None:

@@ -30,7 +30,10 @@ _NAMES: dict[str, tuple[str, str]] = {
     ),
     "price": ("unitprice price itemprice preis stückpreis", "price preis"),
     "quantity": ("quantity qty units quantityordered menge anzahl", "quantity qty menge"),
-    "order": ("invoice invoiceno invoiceid invoicenumber orderid orderno order transactionid basketid receipt receiptid bestellnummer", ""),
+    "order": (
+        "invoice invoiceno invoiceid invoicenumber orderid orderno order transactionid basketid receipt receiptid bestellnummer",
+        "",
+    ),
     "currency": ("currency currencycode währung waehrung", "currency"),
 }
 

@@ -68,7 +68,9 @@ class Drift:
         import pandas as pd
 
         rows = {**self.stability, "segments": self.segments}
-        return pd.DataFrame({"population_stability_index": rows.values(), "verdict": [grade(v) for v in rows.values()]}, index=list(rows))
+        return pd.DataFrame(
+            {"population_stability_index": rows.values(), "verdict": [grade(v) for v in rows.values()]}, index=list(rows)
+        )
 
 
 def edges(X: F64) -> F64:
@@ -97,7 +99,7 @@ def stability_index(then: NDArray[np.int64], now: NDArray[np.int64]) -> float:
 
 
 def grade(index: float, chance: float = 0.0) -> str:
-    """"steady", "moving" or "changed"; below what chance alone gives it is steady."""
+    """ "steady", "moving" or "changed"; below what chance alone gives it is steady."""
     if index < max(MOVING, chance):
         return "steady"
     return "moving" if index < max(CHANGED, chance) else "changed"
@@ -133,7 +135,9 @@ def compare(
     a, b = old_counts / before, new_counts / after
     known = 0 if flows is None else int(flows.sum())
     moved = float(np.abs(a - b).sum() / 2) if flows is None or not known else 1 - float(np.trace(flows)) / known
-    return Drift(before, after, stability, segments, a, b, moved, known, flows if known else None, distortion, verdict, tuple(notes))
+    return Drift(
+        before, after, stability, segments, a, b, moved, known, flows if known else None, distortion, verdict, tuple(notes)
+    )
 
 
 def _chi_square_99(freedom: int) -> float:

@@ -113,7 +113,9 @@ def _from_purchases(table: Any, options: Options, found: Columns) -> Features:
     bought = log[log["amount"] >= 0]
     returns = len(log) - len(bought)
     if returns:
-        notes.append(f"{plural(returns, 'row')} of a negative amount are returns: they lower what a customer spent and are no purchases.")
+        notes.append(
+            f"{plural(returns, 'row')} of a negative amount are returns: they lower what a customer spent and are no purchases."
+        )
     if not len(bought):
         raise ValueError(f"column {amount_name!r}: expected purchases, got no amount of at least 0")
     people = bought.groupby("who", sort=True)
@@ -122,12 +124,12 @@ def _from_purchases(table: Any, options: Options, found: Columns) -> Features:
     recency = int(np.datetime64(until, "D").astype(np.int64)) - last.to_numpy(np.float64)
     X = np.stack([recency, orders.to_numpy(np.float64), spent.to_numpy(np.float64)], axis=1)
     texts = np.array([*who[1], ""], object)[last.index.to_numpy()]
+    order = np.argsort(texts.astype(str), kind="stable")  # by name, so that the order of the rows does not matter
+    texts, X = texts[order], np.ascontiguousarray(X[order])
     columns = {k: v for k, v in vars(found).items() if v and (k not in ("price", "quantity") or not found.amount)}
     if found.order:
         notes.append(f"Rows of one {found.order!r} are one purchase.")
-    return Features(
-        "purchases", texts, RFM, X, X[:, 2], "spent", columns, {}, currency, first, until, len(log), tuple(notes)
-    )
+    return Features("purchases", texts, RFM, X, X[:, 2], "spent", columns, {}, currency, first, until, len(log), tuple(notes))
 
 
 def _amounts(table: Any, options: Options, found: Columns) -> tuple[F64, str | None, str]:
@@ -175,7 +177,7 @@ def _complete(empty: dict[str, NDArray[np.bool_]], missing: str, notes: list[str
 
 def _period(day: values.Days, keep: NDArray[np.bool_], options: Options, notes: list[str]) -> tuple[NDArray[np.bool_], str, str]:
     """Which rows are inside the window, their first day and the day that recency counts from."""
-    until = np.datetime64(day_of(options.until, "until"), "D") if options.until else day[keep].max()
+    until: Any = np.datetime64(day_of(options.until, "until"), "D") if options.until else day[keep].max()
     inside = keep & (day <= until)
     if options.window is not None:
         inside &= day > until - np.timedelta64(options.window, "D")
@@ -222,13 +224,15 @@ def _from_customers(table: Any, options: Options, found: Columns) -> Features:
     worth, value_name = _value(table, options, found)
     keep = _complete({n: np.isnan(c[0]) for n, c in columns.items()} or {"": np.zeros(len(table), bool)}, options.missing, notes)
     columns = {n: (c[0][keep], c[1]) for n, c in columns.items()}
-    for name in [n for n, c in columns.items() if np.ptp(c[0]) == 0]:
+    for name in [n for n, c in columns.items() if np.ptp(c[0]) == 0 and not options.features]:
         notes.append(f"Column {name!r} left out: it is the same for all.")
         del columns[name]
     if not columns:
         raise ValueError(f"table: expected at least one column of numbers that differ, got {', '.join(map(repr, names))}")
     if categories:
-        notes.append(f"{' and '.join(map(repr, categories))} {'has' if len(categories) == 1 else 'have'} few contents: shown, not used.")
+        notes.append(
+            f"{' and '.join(map(repr, categories))} {'has' if len(categories) == 1 else 'have'} few contents: shown, not used."
+        )
     roles = {k: v for k, v in (("customer", found.customer), ("value", value_name)) if v}
     currency = next((c[1] for c in columns.values() if c[1]), None)
     return Features(
@@ -247,7 +251,7 @@ def _from_customers(table: Any, options: Options, found: Columns) -> Features:
 
 
 def _kind(column: Any) -> str:
-    """"number", "category", or why a column is neither."""
+    """ "number", "category", or why a column is neither."""
     import pandas as pd
 
     codes, texts = values.cells(column)
@@ -275,4 +279,3 @@ def _value(table: Any, options: Options, found: Columns) -> tuple[F64 | None, st
         row = int(np.argmax(np.isnan(total)))
         raise values.bad(" + ".join(chosen), row, "a value", "an empty cell")
     return np.nan_to_num(total), chosen[0] if len(chosen) == 1 else " + ".join(chosen)
-

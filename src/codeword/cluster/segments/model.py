@@ -1,6 +1,6 @@
 """Segments: the object that learns segments from a table, names them, and says of other tables who belongs where.
 
-    table --features--> X (n, d) --scaling--> rows (n, d) float32 --choose_k, KMeans--> centres (k, d) --profile, naming--> segments
+table --features--> X (n, d) --scaling--> rows (n, d) float32 --choose_k, KMeans--> centres (k, d) --profile, naming--> segments
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class Segments(Component):
     >>> table = {"customer": np.arange(300), "visits": rng.poisson(np.repeat([2, 20, 40], 100)), "age": rng.normal(40, 9, 300)}
     >>> segments = Segments(k=3, features=["visits"]).fit(table)
     >>> segments.learned.names
-    ('Near the middle', 'High visits', 'Low visits')
+    ('Near the middle', 'Low visits', 'High visits')
     >>> segments.assign({"customer": ["new"], "visits": [41]})["name"].tolist()
     ['High visits']
     """
@@ -210,7 +210,11 @@ class Segments(Component):
         notes = [_span_note(self.learned.first, self.learned.until, new)] if self.window is None and old is None else []
         if old is None:
             then, base = (self._bins, self.profile.counts), self._distortion
-            known = None if self.customers is None else (self.customers["customer"].to_numpy(object), self.customers["segment"].to_numpy() - 1)
+            known = (
+                None
+                if self.customers is None
+                else (self.customers["customer"].to_numpy(object), self.customers["segment"].to_numpy() - 1)
+            )
         else:
             was = self._features(old, old_until)
             then, old_labels, old_squares = self._measured(was)
@@ -337,7 +341,9 @@ class Segments(Component):
             options = Options(**{**asdict(options), **known})
         made = features.build(frame, options, self.learned.kind)
         if made.currency and self.learned.currency and made.currency != self.learned.currency:
-            raise ValueError(f"table: expected amounts in {self.learned.currency}, which the segments were learned from, got {made.currency}")
+            raise ValueError(
+                f"table: expected amounts in {self.learned.currency}, which the segments were learned from, got {made.currency}"
+            )
         return made
 
     def _measured(self, made: Features) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], NDArray[np.int32], F64]:
@@ -359,14 +365,14 @@ class Segments(Component):
         """How much nearer (n,) the nearest centre is than the second: 1 - their ratio of distances."""
         apart = np.linalg.norm(rows[:, None].astype(np.float64) - self.centres, axis=2)
         first, second = np.partition(apart, 1, axis=1)[:, :2].T
-        return np.round(np.where(second > 0, 1 - first / np.maximum(second, 1e-300), 0.0), 3)
+        return np.asarray(np.round(np.where(second > 0, 1 - first / np.maximum(second, 1e-300), 0.0), 3), np.float64)
 
     # Persistence
 
     def _state(self) -> State:
         p, s = self.profile, self._scaling
         words = json.dumps({**asdict(self.learned), "ways": s.ways}, ensure_ascii=False)
-        made = {
+        made: State = {
             "centres": self.centres,
             "words": np.frombuffer(words.encode(), np.uint8),
             "scaling.floor": s.floor,
@@ -393,7 +399,13 @@ class Segments(Component):
             raise FormatError("array 'words': expected a JSON object")
         ways = tuple(words.pop("ways"))
         self.learned = Learned(**{**words, **{key: tuple(words[key]) for key in ("columns", "names", "holds", "notes")}})
-        if k < 2 or len(self.learned.columns) != d or not len(self.learned.names) == len(self.learned.holds) == k or len(ways) != d or not set(ways) <= set(scaling.WAYS):
+        if (
+            k < 2
+            or len(self.learned.columns) != d
+            or not len(self.learned.names) == len(self.learned.holds) == k
+            or len(ways) != d
+            or not set(ways) <= set(scaling.WAYS)
+        ):
             raise FormatError("array 'words': names of columns and segments do not fit the centres")
         parts = {name: array(state, f"scaling.{name}", f8, (d,)) for name in ("floor", "offset", "centre", "spread")}
         if not (parts["spread"] > 0).all():
@@ -417,7 +429,9 @@ def _because(k: int, stable: Sequence[int], choice: Choice) -> str:
     others = [str(other) for other in stable if other != k]
     also = f" ({', '.join(others)} would be too)" if others else ""
     speaking = [name for name, vote in choice.votes.items() if vote == k]
-    more = f"; {' and '.join(speaking)} {'speaks' if len(speaking) == 1 else 'speak'} for it" if speaking else "; no more of them are"
+    more = (
+        f"; {' and '.join(speaking)} {'speaks' if len(speaking) == 1 else 'speak'} for it" if speaking else "; no more of them are"
+    )
     return f"{k} segments are stable{also}{more}."
 
 
@@ -440,7 +454,9 @@ def _learned(made: Features, names: list[str], together: float, each: F64, sente
     )
 
 
-def _flows(old_ids: NDArray[Any], old: NDArray[np.int32], ids: NDArray[Any], labels: NDArray[np.int32], k: int) -> NDArray[np.int64]:
+def _flows(
+    old_ids: NDArray[Any], old: NDArray[np.int32], ids: NDArray[Any], labels: NDArray[np.int32], k: int
+) -> NDArray[np.int64]:
     """Customers (k, k) in both, by segment then and now; the same customer may be a number here and text there."""
     was = {str(c): int(s) for c, s in zip(old_ids, old, strict=True)}
     flows = np.zeros((k, k), np.int64)
@@ -455,7 +471,9 @@ def _span_note(first: str | None, until: str | None, new: Features) -> str:
     """A warning where two logs are of different lengths, so that totals are not comparable."""
     if not (first and until and new.first and new.until):
         return ""
-    one, two = (int((np.datetime64(b) - np.datetime64(a)).astype(np.int64)) + 1 for a, b in ((first, until), (new.first, new.until)))
+    one, two = (
+        int((np.datetime64(b) - np.datetime64(a)).astype(np.int64)) + 1 for a, b in ((first, until), (new.first, new.until))
+    )
     if max(one, two) <= 1.1 * min(one, two):
         return ""
     return f"The purchases span {one} days then and {two} now, so totals differ for that alone: compare equal lengths with window=."

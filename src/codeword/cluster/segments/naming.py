@@ -24,8 +24,8 @@ _STAGES = {
     ("low", "high"): "Repeat customers",
     ("low", "middle"): "Active customers",
     ("low", "low"): "New customers",
-    ("middle", "high"): "Loyal customers",
-    ("middle", "middle"): "Occasional customers",
+    ("middle", "high"): "Regulars gone quiet",
+    ("middle", "middle"): "Fading customers",
     ("middle", "low"): "Cooling customers",
     ("high", "high"): "At risk",
     ("high", "middle"): "Drifting away",
@@ -36,8 +36,8 @@ _ADVICE = {
     "Champions": "Thank them, ask them to recommend you, and do not discount what they buy anyway.",
     "Active customers": "They are here now: show them what goes with what they bought.",
     "New customers": "A good second purchase decides whether they stay: welcome them, make it easy.",
-    "Loyal customers": "They come back by themselves: keep in touch, and watch that they do not go quiet.",
-    "Occasional customers": "Remind them at the times they usually buy.",
+    "Regulars gone quiet": "They came back by themselves and have not lately: ask them back before they are lost.",
+    "Fading customers": "They bought now and then and less of late: remind them at the times they used to buy.",
     "Cooling customers": "They bought little and not lately: one good reason to return, soon.",
     "At risk": "They bought often and have stopped: ask why, and win them back before others do.",
     "Drifting away": "They have not bought for long: a reminder costs little.",
@@ -83,7 +83,7 @@ def plain(column: str) -> str:
 
 
 def level(standing: float) -> str:
-    """"low", "middle" or "high" of a standing among all customers."""
+    """ "low", "middle" or "high" of a standing among all customers."""
     return "low" if standing < _LOW else "high" if standing > _HIGH else "middle"
 
 

@@ -118,7 +118,9 @@ def _sizes(segments: Segments) -> str:
     worth = profile.value_shares
     words = ("share of the customers", "share of the value" if worth is not None else "")
     picture = pictures.pairs(names, profile.shares.tolist(), None if worth is None else worth.tolist(), words)
-    caption = "A segment whose pale bar is longer is worth more than its size." if worth is not None else "Customers in each segment."
+    caption = (
+        "A segment whose pale bar is longer is worth more than its size." if worth is not None else "Customers in each segment."
+    )
     return report.figure(picture, caption)
 
 
@@ -137,7 +139,11 @@ def _map(segments: Segments, customers: Any) -> list[str]:
         ticks = [(float(s), _value(segments, j, v)) for s, v in zip(quartiles[j], segments.profile.overall[j], strict=True)]
         axes.append((LABELS.get(columns[j], columns[j]), ticks))
     picture = pictures.scatter(scaled, shown["segment"].to_numpy() - 1, axes) + pictures.legend(_numbered(segments))
-    return [report.figure(picture, f"{text.count(len(shown))} customers drawn at random. The lines are at the quartiles of all customers.")]
+    return [
+        report.figure(
+            picture, f"{text.count(len(shown))} customers drawn at random. The lines are at the quartiles of all customers."
+        )
+    ]
 
 
 def _segment(segments: Segments, c: int) -> str:
@@ -179,7 +185,8 @@ def _categories(segments: Segments) -> list[str]:
     parts = []
     for name, shares in segments.learned.categories.items():
         rows = [
-            [label, *(percent(column[c]) for column in shares.values())] for c, label in enumerate([*_numbered(segments), "all customers"])
+            [label, *(percent(column[c]) for column in shares.values())]
+            for c, label in enumerate([*_numbered(segments), "all customers"])
         ]
         parts += [report.paragraph(f"{name}, which was not used to make the segments:"), report.table(["segment", *shares], rows)]
     return parts
@@ -211,7 +218,10 @@ def _choice(segments: Segments) -> list[str]:
     if choice is None:
         return []
     head = ["segments", "stability", "silhouette", "gap", "distortion"]
-    rows = [[str(r.k), *("–" if np.isnan(v) else f"{v:.2f}" for v in (r.stability, r.silhouette, r.gap, r.distortion))] for r in choice.rows]
+    rows = [
+        [str(r.k), *("–" if np.isnan(v) else f"{v:.2f}" for v in (r.stability, r.silhouette, r.gap, r.distortion))]
+        for r in choice.rows
+    ]
     return [
         report.paragraph(
             "What was measured for each number of segments. Stability: agreement of segments from random samples of the customers. "
@@ -256,7 +266,9 @@ def _numbered(segments: Segments) -> list[str]:
 def _value(segments: Segments, j: int, value: float) -> str:
     """A number of column j with its unit."""
     learned = segments.learned
-    return money(value, learned.currency) if learned.kind == "purchases" and learned.columns[j] == "monetary" else text.digits(value)
+    return (
+        money(value, learned.currency) if learned.kind == "purchases" and learned.columns[j] == "monetary" else text.digits(value)
+    )
 
 
 def _quoted(name: str) -> str:
@@ -265,4 +277,3 @@ def _quoted(name: str) -> str:
 
 def _short(name: str, most: int = 24) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
-

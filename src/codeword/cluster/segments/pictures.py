@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,7 +47,7 @@ def _share(kind: str, i: int, y: float, share: float, top: float) -> str:
     )
 
 
-def strips(colour: int, labels: Sequence[str], values: Sequence[str], own: F64, overall: F64) -> str:
+def strips(colour: int, labels: Sequence[str], values: Sequence[str], own: NDArray[Any], overall: NDArray[Any]) -> str:
     """For each column the middle half of a segment, (d, 3) in scaled units, before that of all customers, with its median in words."""
     parts = []
     for j, (label, value) in enumerate(zip(labels, values, strict=True)):
@@ -56,8 +57,12 @@ def strips(colour: int, labels: Sequence[str], values: Sequence[str], own: F64, 
         parts.append(f'<text class="tick" x="0" y="{y + 12}">{escape(label)}</text>')
         parts.append(f'<text class="name strong" x="{WIDTH}" y="{y + 12}" text-anchor="end">{escape(value)}</text>')
         parts.append(f'<rect class="track" x="0" y="{y + 25}" width="{WIDTH}" height="3" rx="1.5"/>')
-        parts.append(f'<rect class="all" x="{pale[0]:.1f}" y="{y + 21}" width="{max(2.0, pale[2] - pale[0]):.1f}" height="11" rx="3"/>')
-        parts.append(f'<rect class="f p{colour % COLOURS}" x="{low:.1f}" y="{y + 23}" width="{max(3.0, high - low):.1f}" height="7" rx="3"/>')
+        parts.append(
+            f'<rect class="all" x="{pale[0]:.1f}" y="{y + 21}" width="{max(2.0, pale[2] - pale[0]):.1f}" height="11" rx="3"/>'
+        )
+        parts.append(
+            f'<rect class="f p{colour % COLOURS}" x="{low:.1f}" y="{y + 23}" width="{max(3.0, high - low):.1f}" height="7" rx="3"/>'
+        )
         parts.append(f'<circle class="median p{colour % COLOURS}" cx="{middle:.1f}" cy="{y + 26.5}" r="5"/>')
     return _svg(_STRIP * len(labels), parts, "the middle half of the segment, and of all customers behind it")
 
@@ -72,14 +77,19 @@ def scatter(points: F64, labels: NDArray[np.int64], axes: Sequence[tuple[str, Se
     span = np.where(high > low, high - low, 1.0)
     x = _MAP_LEFT + 6 + (WIDTH - _MAP_LEFT - 12) * (points[:, 0] - low[0]) / span[0]
     y = _MAP_HEIGHT - _MAP_BOTTOM - 6 - (_MAP_HEIGHT - _MAP_BOTTOM - 14) * (points[:, 1] - low[1]) / span[1]
-    parts = [f'<circle class="f p{c % COLOURS}" cx="{a:.1f}" cy="{b:.1f}" r="2.2" opacity=".6"/>' for a, b, c in zip(x, y, labels, strict=True)]
+    parts = [
+        f'<circle class="f p{c % COLOURS}" cx="{a:.1f}" cy="{b:.1f}" r="2.2" opacity=".6"/>'
+        for a, b, c in zip(x, y, labels, strict=True)
+    ]
     floor = _MAP_HEIGHT - _MAP_BOTTOM
     last = -99.0
     for place, text in axes[0][1]:
         at = _MAP_LEFT + 6 + (WIDTH - _MAP_LEFT - 12) * (place - low[0]) / span[0]
         if at - last >= 34 and _MAP_LEFT <= at <= WIDTH:
             parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="4" y2="{floor}"/>')
-            parts.append(f'<text class="tick" x="{at:.1f}" y="{floor + 13}" text-anchor="{"end" if at > WIDTH - 16 else "middle"}">{escape(text)}</text>')
+            parts.append(
+                f'<text class="tick" x="{at:.1f}" y="{floor + 13}" text-anchor="{"end" if at > WIDTH - 16 else "middle"}">{escape(text)}</text>'
+            )
             last = at
     last = 999.0
     for place, text in axes[1][1]:
@@ -88,8 +98,12 @@ def scatter(points: F64, labels: NDArray[np.int64], axes: Sequence[tuple[str, Se
             parts.append(f'<line class="grid" x1="{_MAP_LEFT}" x2="{WIDTH}" y1="{at:.1f}" y2="{at:.1f}"/>')
             parts.append(f'<text class="tick" x="{_MAP_LEFT - 4}" y="{at + 3.5:.1f}" text-anchor="end">{escape(text)}</text>')
             last = at
-    parts.append(f'<text class="name" x="{(_MAP_LEFT + WIDTH) / 2:.0f}" y="{_MAP_HEIGHT - 8}" text-anchor="middle">{escape(axes[0][0])}</text>')
-    parts.append(f'<text class="name" text-anchor="middle" transform="rotate(-90)" x="{-floor / 2:.0f}" y="11">{escape(axes[1][0])}</text>')
+    parts.append(
+        f'<text class="name" x="{(_MAP_LEFT + WIDTH) / 2:.0f}" y="{_MAP_HEIGHT - 8}" text-anchor="middle">{escape(axes[0][0])}</text>'
+    )
+    parts.append(
+        f'<text class="name" text-anchor="middle" transform="rotate(-90)" x="{-floor / 2:.0f}" y="11">{escape(axes[1][0])}</text>'
+    )
     return _svg(_MAP_HEIGHT, parts, f"customers by {axes[0][0]} and {axes[1][0]}")
 
 

@@ -51,7 +51,7 @@ def measure(X: F64, labels: NDArray[np.int32], k: int, value: F64 | None, catego
         quartiles[c] = _quartiles(X[labels == c])
         for j in range(d):
             standing[c, j] = _below(ordered[:, j], quartiles[c, j, 1])
-    worth = None if value is None else np.bincount(labels, value, k)
+    worth = None if value is None else np.bincount(labels, value, k).astype(np.float64)
     shown = {name: _shares(column, labels, counts) for name, column in categories.items()}
     return Profile(counts, quartiles, _quartiles(X), standing, worth, shown)
 
@@ -67,6 +67,9 @@ def _below(ordered: F64, value: float) -> float:
 
 def _shares(column: NDArray[Any], labels: NDArray[np.int32], counts: NDArray[np.int64]) -> dict[str, list[float]]:
     return {
-        str(content): [*(np.bincount(labels[column == content], minlength=len(counts)) / np.maximum(1, counts)).tolist(), float(np.mean(column == content))]
+        str(content): [
+            *(np.bincount(labels[column == content], minlength=len(counts)) / np.maximum(1, counts)).tolist(),
+            float(np.mean(column == content)),
+        ]
         for content in sorted(set(column.tolist()), key=str)
     }

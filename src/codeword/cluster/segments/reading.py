@@ -72,18 +72,21 @@ def _file(path: Path) -> Any:
 
 def _csv(path: Path, text: str) -> Any:
     import io
+    import warnings
 
     import pandas as pd
 
     header = next((line for line in text.splitlines() if line.strip()), "")
     delimiter = max(_DELIMITERS, key=header.count)
     try:
-        return pd.read_csv(
-            io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False, on_bad_lines="error"
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # rows with more cells than there are columns
+            return pd.read_csv(
+                io.StringIO(text), sep=delimiter, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False
+            )
     except pd.errors.EmptyDataError:
         raise FormatError(f"{path}: expected a table with the names of the columns in its first line, the file is empty") from None
-    except pd.errors.ParserError as e:
+    except (pd.errors.ParserError, pd.errors.ParserWarning) as e:
         raise FormatError(f"{path}: not a table: {str(e).strip().removeprefix('Error tokenizing data. C error: ')}") from None
 
 

@@ -1,6 +1,6 @@
 """Columns of any spread and skewness on one scale: logarithm or ranks where skewed, then over the spread of the middle half.
 
-    X (n, d) float64, original units --log, ranks or as it is--> - median, / quartile range --clipped--> (n, d) float32
+X (n, d) float64, original units --log, ranks or as it is--> - median, / quartile range --clipped--> (n, d) float32
 """
 
 from __future__ import annotations
@@ -49,7 +49,11 @@ class Scaling:
     def sentence(self, names: Sequence[str]) -> str:
         """What is done, in words."""
         by_way = [(way, [n for n, w in zip(names, self.ways, strict=True) if w == way]) for way in WAYS]
-        said = [f"{', '.join(some)} {'as a' if way == 'logarithm' else 'by' if way == 'ranks' else ''} {way}" for way, some in by_way if some]
+        said = [
+            f"{', '.join(some)} {'as a' if way == 'logarithm' else 'by' if way == 'ranks' else ''} {way}"
+            for way, some in by_way
+            if some
+        ]
         return f"Before comparing: {'; '.join(' '.join(s.split()) for s in said)}. Then each over the spread of its middle half."
 
 
@@ -81,7 +85,7 @@ def _way(x: F64, floor: float, offset: float) -> str:
 
 def _bend(x: F64, way: str, floor: Any, offset: Any, knots: F64) -> F64:
     if way == "logarithm":
-        return np.log(np.maximum(x, floor) + offset)
+        return np.asarray(np.log(np.maximum(x, floor) + offset))
     if way == "ranks":
         levels = np.linspace(0, 1, len(knots))
         # Equal values are many knots: their rank is the middle of those.
@@ -92,10 +96,8 @@ def _bend(x: F64, way: str, floor: Any, offset: Any, knots: F64) -> F64:
 
 def _distinct(knots: F64, levels: F64, last: bool) -> tuple[F64, F64]:
     """Knots without repetitions, each with its last or first level."""
-    if last:
-        keep = np.append(np.diff(knots) > 0, True)
-    else:
-        keep = np.append(True, np.diff(knots) > 0)
+    rises = np.diff(knots) > 0
+    keep = np.append(rises, True) if last else np.append(True, rises)
     return knots[keep], levels[keep]
 
 

@@ -19,23 +19,96 @@ Days = NDArray[np.datetime64]
 
 _EMPTY = {"", "na", "n/a", "nan", "null", "none", "-", "nat", "<na>"}
 _SYMBOLS = "$€£¥₹₩₽₺₪₴₫฿₦₱¢"
-_CODES = (
-    "USD EUR GBP JPY CNY RMB INR KRW RUB TRY ILS UAH CHF SEK NOK DKK ISK PLN CZK HUF RON BGN CAD AUD NZD HKD SGD TWD THB IDR MYR PHP VND "
-    "ZAR NGN KES EGP MAD BRL MXN ARS CLP COP PEN AED SAR QAR KR KČ ZŁ FT LEI R$ US$ A$ C$ RS"
-).split()
+_CODES = [
+    "USD",
+    "EUR",
+    "GBP",
+    "JPY",
+    "CNY",
+    "RMB",
+    "INR",
+    "KRW",
+    "RUB",
+    "TRY",
+    "ILS",
+    "UAH",
+    "CHF",
+    "SEK",
+    "NOK",
+    "DKK",
+    "ISK",
+    "PLN",
+    "CZK",
+    "HUF",
+    "RON",
+    "BGN",
+    "CAD",
+    "AUD",
+    "NZD",
+    "HKD",
+    "SGD",
+    "TWD",
+    "THB",
+    "IDR",
+    "MYR",
+    "PHP",
+    "VND",
+    "ZAR",
+    "NGN",
+    "KES",
+    "EGP",
+    "MAD",
+    "BRL",
+    "MXN",
+    "ARS",
+    "CLP",
+    "COP",
+    "PEN",
+    "AED",
+    "SAR",
+    "QAR",
+    "KR",
+    "KČ",
+    "ZŁ",
+    "FT",
+    "LEI",
+    "R$",
+    "US$",
+    "A$",
+    "C$",
+    "RS",
+]
 _CURRENCY = "|".join(re.escape(c) for c in sorted([*_CODES, *_SYMBOLS], key=len, reverse=True))
 _AMOUNT = re.compile(
-    rf"(?P<open>\()?(?P<sign>[-+−])?\s*(?P<before>{_CURRENCY})?\.?\s*(?P<inner>[-+−])?(?P<digits>[\d.,'’\s]*\d[\d.,]*(?:[eE][-+]?\d+)?)"
-    rf"\s*(?P<after>{_CURRENCY})?\.?(?P<close>\))?",
+    rf"(?P<open>\()?(?P<sign>[-+−])?\s*(?:(?P<before>{_CURRENCY})\.?)?\s*(?P<inner>[-+−])?(?P<digits>[\d.,][\d.,'’\s]*(?:[eE][-+]?\d+)?)"
+    rf"\s*(?:(?P<after>{_CURRENCY})\.?)?(?P<close>\))?",
     re.IGNORECASE,
 )
 _POINT = re.compile(r"(?:\d{1,3}(?:[,'’\s]\d{3})+|\d+)(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?")
 _COMMA = re.compile(r"(?:\d{1,3}(?:[.'’\s]\d{3})+|\d+)(?:,\d*)?|,\d+")
 _UNCLEAR = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 _TIME = re.compile(r"(?:[T ]\s*\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?\s*(?:[AaPp]\.?[Mm]\.?)?\s*(?:Z|UTC|[-+]\d{2}:?\d{2})?)$")
-_FORMATS = (
-    "%Y-%m-%d %Y/%m/%d %Y.%m.%d %Y%m%d %d.%m.%Y %d/%m/%Y %m/%d/%Y %d-%m-%Y %m-%d-%Y %d.%m.%y %d/%m/%y %m/%d/%y %d-%b-%Y %d-%b-%y %Y-%m"
-).split() + ["%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y"]
+_FORMATS = [
+    "%Y-%m-%d",
+    "%Y/%m/%d",
+    "%Y.%m.%d",
+    "%Y%m%d",
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d.%m.%y",
+    "%d/%m/%y",
+    "%m/%d/%y",
+    "%d-%b-%Y",
+    "%d-%b-%y",
+    "%Y-%m",
+    "%d %b %Y",
+    "%b %d, %Y",
+    "%d %B %Y",
+    "%B %d, %Y",
+]
 _YEARS = range(1900, 2101)
 
 
@@ -81,7 +154,7 @@ def numbers(column: Any, name: str, decimal: str | None = None) -> tuple[F64, st
     marks = decimal or _mark(name, [m["digits"].strip() for m in parsed if m])
     values = np.full(len(texts) + 1, np.nan)
     currencies: list[str | None] = []
-    for i, (text, match) in enumerate(zip(texts, parsed, strict=True)):
+    for i, match in enumerate(parsed):
         values[i] = np.nan if match is None else _value(match, marks)
         currencies.append(None if match is None else (match["before"] or match["after"] or "").upper() or None)
     wrong = (codes >= 0) & np.isnan(values[codes])
