@@ -191,7 +191,7 @@ def _period(day: values.Days, keep: NDArray[np.bool_], options: Options, notes: 
 def day_of(text: str, argument: str) -> str:
     """An ISO date, checked."""
     try:
-        made = np.datetime64(str(text), "D")
+        made: Any = np.datetime64(str(text), "D")
     except ValueError:
         made = np.datetime64("NaT")
     if np.isnat(made) or not 1900 <= int(str(made)[:4]) <= 2100:
