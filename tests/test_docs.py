@@ -13,7 +13,12 @@ from codeword import _native
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [p for p in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if p.exists()]
-NEEDS = {"anomaly.md": "sklearn", "clustering.md": "sklearn", "segments.md": "pandas", "torch.md": "torch"}  # what a page is about and the test extra lacks
+NEEDS = {
+    "anomaly.md": "sklearn",
+    "clustering.md": "sklearn",
+    "segments.md": "pandas",
+    "torch.md": "torch",
+}  # what a page is about and the test extra lacks
 pytestmark = pytest.mark.skipif(not PAGES, reason="the pages are not installed with the package")
 
 
