@@ -310,6 +310,16 @@ def test_a_saved_model_assigns_and_compares_alike_and_holds_no_customer(tmp_path
     assert "Champions" in loaded.report()
 
 
+def test_a_model_of_an_earlier_release_assigns_as_it_did() -> None:
+    golden = Path(__file__).parent / "golden" / "segments"
+    made = cw.load(golden / "model.cw").assign(golden / "purchases.csv")
+    then = pd.read_csv(golden / "assigned.csv")
+    assert made["customer"].tolist() == then["customer"].tolist()
+    assert made["segment"].tolist() == then["segment"].tolist()
+    assert made["name"].tolist() == then["name"].tolist()
+    np.testing.assert_allclose(made["confidence"], then["confidence"], atol=2e-3)
+
+
 def test_arrays_that_do_not_fit_are_format_errors(fitted: Segments) -> None:
     config, state = fitted.config(), fitted.state()
     for name in state:

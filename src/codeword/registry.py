@@ -34,10 +34,12 @@ _MODULES = {
     "rotation": "codeword.transforms.rotation",
     "klt": "codeword.transforms.klt",
     "opq": "codeword.transforms.opq",
-    "segments": "codeword.cluster.segments.model",
 }
 # Classes that need an extra of this package: the module, and the extra's name.
-_EXTRAS = {"codebook-outliers": ("codeword.cluster.outliers", "cluster")}
+_EXTRAS = {
+    "codebook-outliers": ("codeword.cluster.outliers", "cluster"),
+    "segments": ("codeword.cluster.segments.model", "cluster"),
+}
 C = TypeVar("C", bound=type)
 
 
