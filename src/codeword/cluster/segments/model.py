@@ -23,7 +23,7 @@ from codeword.errors import FormatError
 from codeword.registry import register
 
 if TYPE_CHECKING:
-    from codeword.cluster.choose_k import Choice
+    from codeword.cluster.choosing import Choice
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -289,7 +289,7 @@ class Segments(Component):
 
     def _choose(self, rows: F32, made: Features, k_max: int) -> tuple[NDArray[np.int32], F64, str]:
         """Segments of the number that is best; labels (n,), squared distances (n,), and why, in a sentence."""
-        from codeword.cluster.choose_k import STABLE, choose_k
+        from codeword.cluster.choosing import STABLE, choose_k
 
         choice = choose_k(rows, k_max, resamples=_RESAMPLES, references=_REFERENCES, random_state=self.seed)
         self.choice = choice
