@@ -26,6 +26,7 @@ MIN_WIDTH = 64
 _STREAM = 0x6E6E636F6465
 _SAMPLE, _QUANTILE_BITS = 1 << 16, 14
 _WINDOW, _WARM = 12, 32
+_LLOYD_PASSES = 10_000
 
 
 class Codec(ABC):
@@ -160,8 +161,11 @@ class CodebookCodec(Codec):
 
     @functools.cached_property
     def _quantizer(self) -> VectorQuantizer:
-        rows = _gaussian(0, _SAMPLE, self.dsub) if self.dsub > 1 else _quantiles()[:, None]
-        return VectorQuantizer.from_codebook(VectorQuantizer(1 << self.symbol_bits, trim=False).fit(rows).codebook)
+        return VectorQuantizer.from_codebook(self._codebook())
+
+    def _codebook(self) -> F32:
+        rows = _gaussian(0, _SAMPLE, self.dsub)
+        return VectorQuantizer(1 << self.symbol_bits, trim=False).fit(rows).codebook
 
 
 class ProductCodec(CodebookCodec):
@@ -184,6 +188,20 @@ class ScalarCodec(CodebookCodec):
     def __init__(self, bits: float) -> None:
         super().__init__(bits)
         self.dsub, self.symbol_bits = 1, int(bits)
+
+    def _codebook(self) -> F32:
+        """Lloyd's iteration to its end, from the levels that are best where there are many (Panter and Dite 1951)."""
+        values, k = _quantiles().astype(np.float64), 1 << self.symbol_bits
+        sums = np.concatenate([[0.0], np.cumsum(values)])
+        levels = np.sqrt(3.0) * values[(2 * np.arange(k) + 1) * (len(values) // (2 * k))]
+        for _ in range(_LLOYD_PASSES):
+            ends = np.searchsorted(values, (levels[1:] + levels[:-1]) / 2)
+            bounds = np.concatenate([[0], ends, [len(values)]])
+            moved = np.diff(sums[bounds]) / np.diff(bounds)
+            if np.array_equal(moved, levels):
+                break
+            levels = moved
+        return levels.astype(np.float32)[:, None]
 
 
 _CODECS: dict[str, type[Codec]] = {c.method: c for c in (TrellisCodec, LatticeCodec, ProductCodec, ScalarCodec)}
