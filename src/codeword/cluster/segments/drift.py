@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword.cluster.segments.features import Features
 from codeword.text import digits, plural
 
 F64 = NDArray[np.float64]
@@ -144,3 +145,26 @@ def _chi_square_99(freedom: int) -> float:
     """Wilson & Hilferty 1931."""
     part = 2 / (9 * freedom)
     return float(freedom * (1 - part + 2.3263 * part**0.5) ** 3)
+
+
+def flows(old_ids: NDArray[Any], old: NDArray[np.int32], ids: NDArray[Any], labels: NDArray[np.int32], k: int) -> NDArray[np.int64]:
+    """Customers (k, k) in both, by segment then and now; the same customer may be a number here and text there."""
+    was = {str(c): int(s) for c, s in zip(old_ids, old, strict=True)}
+    flows = np.zeros((k, k), np.int64)
+    for customer, now in zip(ids, labels, strict=True):
+        then = was.get(str(customer))
+        if then is not None:
+            flows[then, now] += 1
+    return flows
+
+
+def span_note(first: str | None, until: str | None, new: Features) -> str:
+    """A warning where two logs are of different lengths, so that totals are not comparable."""
+    if not (first and until and new.first and new.until):
+        return ""
+    one, two = (
+        int((np.datetime64(b) - np.datetime64(a)).astype(np.int64)) + 1 for a, b in ((first, until), (new.first, new.until))
+    )
+    if max(one, two) <= 1.1 * min(one, two):
+        return ""
+    return f"The purchases span {one} days then and {two} now, so totals differ for that alone: compare equal lengths with window=."

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from codeword.cluster.segments import drift as drifting
 from codeword.cluster.segments import features, naming, profile, reading, scaling
 from codeword.cluster.segments.drift import Drift
 from codeword.cluster.segments.features import Features, Options
+from codeword.cluster.segments.learned import Learned, because, learned
 from codeword.cluster.segments.profile import Profile
 from codeword.component import Component, State, array
 from codeword.errors import FormatError
@@ -29,36 +30,6 @@ F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
 _RESAMPLES, _REFERENCES = 20, 5
 _STARTS = 5
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What is known in words of the customers that segments were learned from; JSON in a saved model."""
-
-    kind: str
-    columns: tuple[str, ...]
-    """d names."""
-    names: tuple[str, ...]
-    """k names."""
-    roles: dict[str, str]
-    value_name: str
-    currency: str | None
-    first: str | None
-    until: str | None
-    rows: int
-    stability: float
-    """Mean adjusted Rand index with clusterings of resampled customers."""
-    holds: tuple[float, ...]
-    """(k,) mean Jaccard similarity of each segment with its nearest among those."""
-    chosen: str
-    """How the number of segments was chosen, a sentence."""
-    categories: dict[str, dict[str, list[float]]]
-    notes: tuple[str, ...]
-
-    @property
-    def stable(self) -> bool:
-        """Whether resampled customers give nearly the same segments."""
-        return self.stability >= 0.9
 
 
 @register("segments")
@@ -172,7 +143,7 @@ class Segments(Component):
         labels, squares, sentence = self._choose(rows, made, k_max)
         self.profile = profile.measure(made.X, labels, len(self.centres), made.value, made.categories)
         names = naming.names(made.kind, made.names, self.profile)
-        self.learned = _learned(made, names, self._together, self._each, sentence, self.profile)
+        self.learned = learned(made, names, self._together, self._each, sentence, self.profile)
         self._edges = drifting.edges(made.X)
         self._bins = drifting.histogram(made.X, self._edges)
         self._distortion = float(squares.mean())
@@ -207,7 +178,7 @@ class Segments(Component):
         """
         new = self._features(table, until)
         now, labels, squares = self._measured(new)
-        notes = [_span_note(self.learned.first, self.learned.until, new)] if self.window is None and old is None else []
+        notes = [drifting.span_note(self.learned.first, self.learned.until, new)] if self.window is None and old is None else []
         if old is None:
             then, base = (self._bins, self.profile.counts), self._distortion
             known = (
@@ -219,9 +190,9 @@ class Segments(Component):
             was = self._features(old, old_until)
             then, old_labels, old_squares = self._measured(was)
             base, known = float(old_squares.mean()), (was.ids, old_labels)
-            notes = [_span_note(was.first, was.until, new)] if self.window is None else []
+            notes = [drifting.span_note(was.first, was.until, new)] if self.window is None else []
         named = "customer" in new.columns
-        flows = None if known is None or not named else _flows(*known, new.ids, labels, len(self.centres))
+        flows = None if known is None or not named else drifting.flows(*known, new.ids, labels, len(self.centres))
         shown = [naming.LABELS.get(n, n) for n in self.learned.columns]
         ratio = float(squares.mean()) / base if base > 0 else 1.0
         return drifting.compare(shown, then, now, flows, ratio, [n for n in notes if n])
@@ -301,7 +272,7 @@ class Segments(Component):
         for k in sorted(stable, key=lambda k: (k > 2, votes.count(k), k), reverse=True):
             found = self._cluster(rows, k, made)
             if self._together >= STABLE:
-                return *found, _because(k, stable, choice)
+                return *found, because(k, stable, choice)
         why = f"No number of segments up to {k_max} is stable; {choice.k} is what most criteria are for."
         return *self._cluster(rows, choice.k, made), why
 
@@ -422,58 +393,3 @@ class Segments(Component):
         self._edges = array(state, "drift.edges", f8, (d, drifting.BINS - 1))
         self._bins = array(state, "drift.bins", i8, (d, drifting.BINS))
         self._distortion = float(array(state, "drift.distortion", f8, (1,))[0])
-
-
-def _because(k: int, stable: Sequence[int], choice: Choice) -> str:
-    """Why k of the stable numbers, in a sentence."""
-    others = [str(other) for other in stable if other != k]
-    also = f" ({', '.join(others)} would be too)" if others else ""
-    speaking = [name for name, vote in choice.votes.items() if vote == k]
-    more = (
-        f"; {' and '.join(speaking)} {'speaks' if len(speaking) == 1 else 'speak'} for it" if speaking else "; no more of them are"
-    )
-    return f"{k} segments are stable{also}{more}."
-
-
-def _learned(made: Features, names: list[str], together: float, each: F64, sentence: str, about: Profile) -> Learned:
-    return Learned(
-        made.kind,
-        made.names,
-        tuple(names),
-        made.columns,
-        made.value_name,
-        made.currency,
-        made.first,
-        made.until,
-        made.rows,
-        together,
-        tuple(each.tolist()),
-        sentence,
-        about.categories,
-        made.notes,
-    )
-
-
-def _flows(
-    old_ids: NDArray[Any], old: NDArray[np.int32], ids: NDArray[Any], labels: NDArray[np.int32], k: int
-) -> NDArray[np.int64]:
-    """Customers (k, k) in both, by segment then and now; the same customer may be a number here and text there."""
-    was = {str(c): int(s) for c, s in zip(old_ids, old, strict=True)}
-    flows = np.zeros((k, k), np.int64)
-    for customer, now in zip(ids, labels, strict=True):
-        then = was.get(str(customer))
-        if then is not None:
-            flows[then, now] += 1
-    return flows
-
-
-def _span_note(first: str | None, until: str | None, new: Features) -> str:
-    """A warning where two logs are of different lengths, so that totals are not comparable."""
-    if not (first and until and new.first and new.until):
-        return ""
-    one, two = (
-        int((np.datetime64(b) - np.datetime64(a)).astype(np.int64)) + 1 for a, b in ((first, until), (new.first, new.until))
-    )
-    if max(one, two) <= 1.1 * min(one, two):
-        return ""
-    return f"The purchases span {one} days then and {two} now, so totals differ for that alone: compare equal lengths with window=."
