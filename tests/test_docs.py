@@ -52,7 +52,7 @@ def test_commands_in_the_readme_exist() -> None:
 
 def test_readme_example_does_what_its_comments_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not (ROOT / "README.md").exists():
-        pytest.skip("no README beside the tests")
+        pytest.skip("the tests run beside an installed package, without README.md")
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(_examples(ROOT / "README.md")[0], names)

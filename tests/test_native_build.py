@@ -27,7 +27,7 @@ def output(*command: str | Path) -> str:
 def need(*tools: str) -> None:
     for tool in tools:
         if not shutil.which(tool):
-            pytest.skip(f"{tool} is not here")
+            pytest.skip(f"{tool} is not installed (it comes with binutils)")
 
 
 def built_objects() -> list[Path]:
@@ -95,7 +95,7 @@ def test_extension_exports_its_init_function_only() -> None:
 def test_stub_is_up_to_date(tmp_path: Path) -> None:
     pytest.importorskip("nanobind")
     if not STUB.exists():
-        pytest.skip("not a source tree")
+        pytest.skip("the tests run beside an installed package: there is no _native.pyi to compare with")
     fresh = tmp_path / "_native.pyi"
     output(sys.executable, "-m", "nanobind.stubgen", "-q", "-m", "codeword._native", "-o", fresh)
     assert STUB.read_text() == fresh.read_text(), "run `make stub`"

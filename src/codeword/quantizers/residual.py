@@ -8,6 +8,7 @@ tables). Training is `codeword.training.additive`; codes are scored from tables 
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -63,13 +64,13 @@ class SumQuantizer(Quantizer):
         depth = max(1, min(_DEPTH, _CROSS_BYTES // (4 * m * k * k)))
         return additive.Search(beam, depth, self._passes())
 
+    @abstractmethod
     def _passes(self) -> int:
         """Passes over the stages, from checked parameters."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _learn(self, rows: additive.Rows, search: additive.Search) -> additive.Training:
         """Codebooks for training rows."""
-        raise NotImplementedError
 
     def _fit(self, X: F32, weight: F32 | None) -> None:
         search, k = self._search(), self._k()

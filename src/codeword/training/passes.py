@@ -8,6 +8,7 @@ product quantizer are jobs of their own. What memory a job may take is checked a
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -49,7 +50,7 @@ class Selection(NamedTuple):
     """Their numbers among the rows that are kept (see `Part`), or the first of those."""
 
 
-class Task:
+class Task(ABC):
     """Something that wants to see all rows once, or some of all."""
 
     shared: int | None = None
@@ -61,9 +62,9 @@ class Task:
         """The rows that it wants of `X` (n, its columns; all columns for tasks that choose alike), the first being row `first`."""
         return Selection(X, weight, first, first)
 
+    @abstractmethod
     def see(self, rows: Selection) -> None:
         """See the rows that it chose."""
-        raise NotImplementedError
 
     def picked(self, rows: Rows) -> bool:
         """Get along without a pass, where that is possible; returns whether it was."""
