@@ -3,9 +3,9 @@
 // bits; between blocks the sums are shifted, so that each block has a scale of its own. One query: values stay in
 // registers, four rows side by side. More: a tile of rows is looked up once, then multiplied by 32 queries, one a lane
 // or by matrix registers.
-// d = 384, 2 bits, 2,000 rows in the cache, one core of a shared Intel Xeon (bench/trellis_scan.py --isa): 12 ns a row for
-// one query; each of 256 queries .6 ns with matrix registers, 1.2 with VNNI. One query elsewhere: AVX-512 55, AVX2 80,
-// SSE4.2 120 ns.
+// d = 384, 2 bits, 2,000 rows in the cache, one core of a shared Intel Xeon (bench/trellis_scan.py --isa): 12 ns a row
+// for one query; each of 256 queries .6 ns with matrix registers, 1.2 with VNNI. One query elsewhere: AVX-512 55, AVX2
+// 80, SSE4.2 120 ns.
 constexpr int64_t kScanQueries = 32;
 #if CODEWORD_AMX
 constexpr int64_t kScanTile = 32;  // rows; values 12 KiB for d = 384
