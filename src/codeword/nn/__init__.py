@@ -5,6 +5,11 @@
 Needs the extra ``nn`` (PyTorch, safetensors).
 """
 
+from importlib.util import find_spec
+
+if find_spec("torch") is None:
+    raise ModuleNotFoundError("codeword.nn needs PyTorch: pip install 'codeword[nn]'", name="torch")
+
 from codeword.nn.compress import Compressed as Compressed
 from codeword.nn.compress import compress as compress
 from codeword.nn.file import load as load

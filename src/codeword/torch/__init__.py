@@ -5,6 +5,11 @@
 `VectorQuantize`, `ResidualVQ`, `GroupedResidualVQ`, `FSQ`, `LFQ`, `SimVQ`; one word, `grad`, chooses how gradients pass.
 """
 
+from importlib.util import find_spec
+
+if find_spec("torch") is None:
+    raise ModuleNotFoundError("codeword.torch needs PyTorch: pip install 'codeword[nn]'", name="torch")
+
 from codeword.torch.fsq import FSQ as FSQ
 from codeword.torch.layer import Layer as Layer
 from codeword.torch.layer import Quantized as Quantized
