@@ -14,17 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword import checks, keys
+from codeword import checks
 from codeword.base import METRICS, U8, Quantizer
 from codeword.errors import NotFittedError
-from codeword.search import bars, scan
-from codeword.search import certify as certificates
+from codeword.search import change, query
 from codeword.search.bars import Calibration
-from codeword.search.coverage import Coverage
 from codeword.search.estimator import Estimator
 from codeword.search.model import Model, Wanted
 from codeword.search.names import Identity, checked_ids
-from codeword.search.partition import Lists
 from codeword.search.refine import DTYPES
 from codeword.search.result import RangeResult, SearchResult
 from codeword.search.segment import LARGEST_ID
@@ -32,9 +29,6 @@ from codeword.search.table import Snapshot, Table
 from codeword.search.view import View, view
 
 F32 = NDArray[np.float32]
-_STREAM = 0x1DE7
-_CALIBRATION_ROWS = 1 << 14
-_DEFAULT_RECALL = 0.95
 
 
 class Index:
@@ -163,7 +157,7 @@ class Index:
             self.quantizer.fit(A)
         checks.check_shape(A, "X", self.quantizer.d, False)
         with self._table.lock:
-            self._decide(A)
+            change.decide(self, A)
         return self
 
     def calibrate(self, X: Any) -> Index:
@@ -190,13 +184,7 @@ class Index:
         True
         """
         self._check_fitted()
-        A = checks.rows(X, d=self.quantizer.d, wide=True)
-        if len(A) < bars.FEWEST_ROWS:
-            raise ValueError(f"X: expected at least {bars.FEWEST_ROWS} rows to calibrate on, got {len(A)}")
-        A = A[keys.sample(0, _STREAM + 1, len(A), _CALIBRATION_ROWS)]
-        codes, side = self._encode(A)
-        rows = checks.narrow(A, "X") if A.dtype == np.float64 else A
-        self.calibration = Calibration.fit(self.metric, rows, codes, side, self._score)
+        query.calibrate(self, X)
         return self
 
     def tune(self, queries: Any = None) -> Index:
@@ -205,13 +193,7 @@ class Index:
         A search that is asked for a recall does so itself where the index has grown or shrunk by half since.
         """
         self._check_fitted()
-        with self._table.lock:
-            model = self.model
-            if model is None or not isinstance(model.partition, Lists) or not len(self):
-                return self
-            asked = model.coverage if queries is None else Coverage.keep(checks.rows(queries, "queries", d=self.quantizer.d))
-            assert asked is not None
-            model.coverage = model.measured(asked, self._view(), own=queries is None)
+        query.tune(self, queries)
         return self
 
     # Changing
@@ -237,15 +219,15 @@ class Index:
         TypeError, ValueError
             For rows or ids that cannot be used; nothing is added then.
         """
-        return self._put(X, ids, "add")
+        return change.put(self, X, ids, "add")
 
     def upsert(self, X: Any, ids: Any) -> Index:
         """Add rows `X` (n, d) under `ids` (n,), replacing those that are in the index; otherwise like `add`."""
-        return self._put(X, ids, "upsert")
+        return change.put(self, X, ids, "upsert")
 
     def update(self, X: Any, ids: Any) -> Index:
         """Replace the vectors with `ids` (n,), all of which must be in the index, by rows `X` (n, d)."""
-        return self._put(X, ids, "update")
+        return change.put(self, X, ids, "update")
 
     def remove(self, ids: Any) -> Index:
         """Remove the vectors with `ids`, one id or array_like (n,).
@@ -255,10 +237,7 @@ class Index:
         ValueError
             If one is not in the index, or named twice; nothing is removed then.
         """
-        checked = checked_ids(ids if isinstance(ids, str) else np.atleast_1d(np.asarray(ids)), None, LARGEST_ID)
-        with self._table.lock:
-            self._table.remove(self._identity.known(checked, self._table.snapshot))
-        return self
+        return change.remove(self, ids)
 
     def vacuum(self) -> Index:
         """Give back what removed and replaced vectors still take, and lay the rest out for the fastest search."""
@@ -303,44 +282,14 @@ class Index:
             ids (q, min(k, matching)) and distances float32; the same for any number of threads and instruction set.
         """
         self._check_fitted()
-        k = checks.integer(k, "k", 1, 2**31 - 1)
-        Q = checks.rows(queries, "queries", d=self.quantizer.d, wide=True, empty=True)
-        rows, model = self._view(where), self.model
-        if model is None or not rows.n:
-            nothing = np.zeros((len(Q), 0), np.int64)
-            return SearchResult(self._identity.shown(nothing), np.zeros((len(Q), 0), np.float32), self.metric)
-        lists = self._effort(effort, recall)
-        found, counters = model.search(rows, Q, k, lists)
-        last = model.refiner
-        error_bars = (
-            None if self.calibration is None or last is not None else self.calibration.bars(Q, found.distances, self._score)
-        )
-        expected = (
-            None if lists is None or model.coverage is None or model.coverage.curve is None else model.coverage.expected(lists)
-        )
-        exact = last is not None and last.exact
-        sure = certificates.guarantees(model, self.calibration, rows, Q, found, lists) if certify else None
-        ids = self._identity.shown(found.names)
-        return SearchResult(ids, found.distances, self.metric, error_bars, not exact, expected, counters, sure)
+        return query.search(self, queries, k, effort, recall, where, certify)
 
     def range_search(
         self, queries: Any, radius: Any, *, effort: int | None = None, recall: float | None = None, where: Any = None
     ) -> RangeResult:
         """All vectors at a distance, computed from codes, of at most `radius`, a number or one a query (q,); see `search`."""
         self._check_fitted()
-        Q = checks.rows(queries, "queries", d=self.quantizer.d, wide=True, empty=True)
-        radii = np.asarray(radius, np.float64)
-        if radii.shape not in ((), (len(Q),)) or not np.isfinite(radii).all():
-            raise ValueError(f"radius: expected a finite number or {len(Q)} of them, got {radius!r}")
-        rows, model = self._view(where), self.model
-        near = np.broadcast_to(np.minimum(radii, np.finfo(np.float32).max).astype(np.float32), (len(Q),))
-        if model is None or not rows.n:
-            return RangeResult(
-                np.zeros(len(Q) + 1, np.int64), self._identity.shown(np.zeros(0, np.int64)), np.zeros(0, np.float32), self.metric
-            )
-        probes = model.probes(Q, rows, 1, self._effort(effort, recall))
-        bounds, ids, distances = scan.within(rows, model.source, Q, near, probes)
-        return RangeResult(bounds, self._identity.shown(ids), distances, self.metric)
+        return query.within(self, queries, radius, effort, recall, where)
 
     # What is in it
 
@@ -410,32 +359,6 @@ class Index:
                 f"Index: {type(self.quantizer).__name__} is not fitted; call index.fit(X) or fit the quantizer first"
             )
 
-    def _decide(self, A: NDArray[Any]) -> Model:
-        """Decide what a row holds, from rows `A` (n, d) like those to come."""
-        self.model = Model.fit(self.quantizer, self.metric, self.wanted, A)
-        self._table = Table(self.model.partition.lists)
-        return self.model
-
-    def _put(self, X: Any, ids: Any, how: str) -> Index:
-        self._check_fitted()
-        A = checks.to_array(X, "X")
-        checks.check_shape(A, "X", self.quantizer.d, True)
-        checked = None if ids is None and how == "add" else checked_ids(ids, len(A), LARGEST_ID)
-        self._identity.check_kind(checked, self._table.snapshot)
-        if not len(A):
-            return self
-        model = self.model
-        if model is None:
-            checks.rows(A, d=self.quantizer.d, wide=True)
-            with self._table.lock:
-                model = self.model or self._decide(A)
-        columns, labels = model.columns(A)
-        with self._table.lock:
-            numbers = self._identity.to_write(checked, how, self._table.snapshot)
-            distortion = model.distortion_of(A, columns["codes"])
-            self._table.append(columns, numbers, labels, replacing=how != "add", distortion=distortion)
-        return self
-
     def _view(self, where: Any = None) -> View:
         snapshot, seen = self._table.snapshot, self._seen
         if where is None:
@@ -444,26 +367,10 @@ class Index:
             return seen[1]
         return view(snapshot, self._identity.where(where))
 
-    def _effort(self, effort: int | None, recall: float | None) -> int | None:
-        """How many lists to look into; None: all."""
-        if effort is not None and recall is not None:
-            raise ValueError("effort, recall: expected one of them, got both")
-        if recall is not None and (isinstance(recall, bool) or not isinstance(recall, (int, float)) or not 0 < recall <= 1):
-            raise ValueError(f"recall: expected a number above 0, at most 1, got {recall!r}")
-        looked = None if effort is None else checks.integer(effort, "effort", 1, 2**31 - 1)
-        model = self.model
-        if model is None or model.coverage is None or recall == 1:
-            return None
-        if looked is None:
-            if not model.coverage.fits(len(self)):
-                self.tune()
-            looked = model.coverage.effort(_DEFAULT_RECALL if recall is None else float(recall))
-        return None if looked >= model.partition.lists else looked
-
     def _encode(self, A: NDArray[Any]) -> tuple[U8, U8]:
         """Codes and side data of checked rows; the first ones decide about side data."""
         with self._table.lock:
-            model = self.model or self._decide(A)
+            model = self.model or change.decide(self, A)
         return model.encode(A)
 
     def _score(self, Q: NDArray[Any], codes: U8, side: U8) -> F32:
