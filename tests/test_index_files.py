@@ -1,16 +1,8 @@
-"""Saved indexes: what is written and what is not, other writers and readers, damage, and crashes at every step."""
+"""Saved indexes: what is written and what is not, other writers and readers, damage. Crashes: test_index_crash.py."""
 
 from __future__ import annotations
 
-import builtins
-import errno
-import os
-import random
-import signal
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +11,6 @@ import pytest
 
 import codeword as cw
 from codeword import io
-from codeword.io import replace
 from codeword.search import store
 
 X = np.random.default_rng(0).standard_normal((3000, 12)).astype(np.float32)
@@ -71,6 +62,13 @@ def test_an_index_without_vectors_is_saved_with_what_was_asked_for(tmp_path: Pat
     cw.Index(SQ, "ip", lists=4, refine=cw.ScalarQuantizer(2)).save(tmp_path / "a")
     opened = cw.open_index(tmp_path / "a").add(X)
     assert opened.stats()["lists"]["count"] == 4 and opened.stats()["stages"][-1]["stage"] == "second code"
+
+
+def test_the_distortion_of_segments_is_kept(tmp_path: Path) -> None:
+    index = KINDS["plain"]()
+    index.add(X[:500] * 3).save(tmp_path / "a")
+    before, after = (i.stats()["distortion"] for i in (index, cw.open_index(tmp_path / "a")))
+    assert before == after and before["worst"] > 1.5
 
 
 def test_what_is_there_is_not_written_again(tmp_path: Path) -> None:
@@ -204,272 +202,3 @@ def test_manifests_that_contradict_the_files_are_refused(tmp_path: Path, lie: di
     io.write(path, "index-manifest", {**header, "segments": [entry], **top}, {})
     with pytest.raises(cw.FormatError):
         cw.open_index(tmp_path / "a").search(QUERIES)
-
-
-# Crashes
-
-STEPS = 6
-
-
-def changed(index: cw.Index, step: int) -> cw.Index:
-    """What is done before save number `step`."""
-    if step == 3:
-        index.vacuum()
-    index.add(X[step * 40 : step * 40 + 40], ids=np.arange(40) + 1000 * (step + 1))
-    return index.remove(index.ids[:: 5 + step]) if step % 2 else index.upsert(X[:9], index.ids[:9])
-
-
-def contents(index: cw.Index) -> tuple[Any, ...]:
-    found = index.search(QUERIES, 5)
-    return (*np.sort(index.ids).tolist(), found.ids.tobytes(), found.distances.tobytes())
-
-
-def states() -> list[tuple[Any, ...]]:
-    """What is in the index after each save."""
-    index = cw.Index(SQ, factors=False, lists=2)
-    return [contents(changed(index, step)) for step in range(STEPS)]
-
-
-class Disk:
-    """Records what a writer asks of the system, and makes the disks that a power cut may leave.
-
-    What a file was given is there for certain after a sync of the file, what a directory was after a sync of the directory; before that,
-    any part of it may be, in any order.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.log, self.acknowledged = folder, [], []  # type: ignore[var-annotated]
-        self.names: dict[str, int] = {}
-
-    def open(self, path: str, mode: str) -> Any:
-        file, inode = builtins.open(path, mode), len(self.log)  # noqa: SIM115
-        self.names[path] = inode
-        self.log.append(("entry", path, inode))
-        write, log = file.write, self.log
-
-        class Recorded:
-            def write(self, data: Any) -> int:
-                log.append(("data", inode, bytes(data)))
-                return write(data)
-
-            def __enter__(self) -> Recorded:
-                return self
-
-            def __exit__(self, *error: object) -> None:
-                file.close()
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(file, name)
-
-        return Recorded()
-
-    def fsync(self, handle: int) -> None:
-        path = os.readlink(f"/proc/self/fd/{handle}")
-        self.log.append(("synced folder",) if os.path.isdir(path) else ("synced file", self.names[path]))
-
-    def replace(self, old: str, new: str) -> None:
-        os.rename(old, new)
-        self.names[new] = self.names.pop(old)
-        self.log += [("entry", new, self.names[new]), ("entry", old, None)]
-
-    def link(self, old: str, new: str) -> None:
-        LINK(old, new)
-        self.names[new] = self.names[old]
-        self.log.append(("entry", new, self.names[new]))
-
-    def unlink(self, path: str) -> None:
-        UNLINK(path)
-        self.names.pop(path)
-        self.log.append(("entry", path, None))
-
-    def after(self, prefix: int, dice: random.Random, kept: float) -> dict[str, bytes]:
-        """Files after a power cut `prefix` calls in: each thing not synced is there with probability `kept`."""
-        sure: dict[int, bytes] = {}
-        loose: dict[int, list[bytes]] = {}
-        entries: dict[str, int] = {}
-        pending: list[tuple[str, int | None]] = []
-        for what, *about in self.log[:prefix]:
-            if what == "entry":
-                pending.append((about[0], about[1]))
-            elif what == "data":
-                loose.setdefault(about[0], []).append(about[1])
-            elif what == "synced file":
-                sure[about[0]] = sure.get(about[0], b"") + b"".join(loose.pop(about[0], []))
-            elif what == "synced folder":
-                _apply(entries, pending)
-                pending = []
-        pending = [entry for entry in pending if dice.random() < kept]
-        dice.shuffle(pending)
-        _apply(entries, pending)
-        return {path: sure.get(inode, b"") + _torn(loose.get(inode, []), dice, kept) for path, inode in entries.items()}
-
-
-LINK, UNLINK = os.link, os.unlink
-
-
-def _apply(entries: dict[str, int], changes: list[tuple[str, int | None]]) -> None:
-    for path, inode in changes:
-        if inode is None:
-            entries.pop(path, None)
-        else:
-            entries[path] = inode
-
-
-def _torn(data: list[bytes], dice: random.Random, kept: float) -> bytes:
-    """What was written, some of its pages never arrived."""
-    whole = bytearray(b"".join(data))
-    for start in range(0, len(whole), 4096):
-        if dice.random() >= kept:
-            whole[start : start + 4096] = bytes(len(whole[start : start + 4096]))
-    return bytes(whole if kept else b"")
-
-
-@contextmanager
-def recorded(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patch:
-        patch.setattr(replace, "open", disk.open, raising=False)
-        for name in ("fsync", "replace", "link", "unlink"):
-            patch.setattr(os, name, getattr(disk, name))
-        yield
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the recorder asks /proc what a descriptor is of")
-def test_a_power_cut_after_any_call_leaves_an_acknowledged_state_or_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "a").mkdir()
-    disk, index, expected = Disk(tmp_path / "a"), cw.Index(SQ, factors=False, lists=2), states()
-    with recorded(disk, monkeypatch):
-        for step in range(STEPS):
-            changed(index, step).save(tmp_path / "a")
-            disk.acknowledged.append(len(disk.log))
-    dice, opened = random.Random(0), 0
-    for prefix in range(disk.acknowledged[0], len(disk.log) + 1):
-        sure = sum(at <= prefix for at in disk.acknowledged) - 1
-        for kept in (0.0, 0.5, 1.0):
-            files = disk.after(prefix, dice, kept)
-            left = tmp_path / f"{prefix}-{kept}"
-            left.mkdir()
-            for path, data in files.items():
-                (left / Path(path).name).write_bytes(data)
-            found = contents(cw.open_index(left, verify="open"))
-            assert found in expected[sure : sure + 2], (prefix, kept)
-            opened += 1
-    assert opened > 200 and contents(cw.open_index(tmp_path / "a")) == expected[-1]
-
-
-CALLS = {"open": (replace, "open"), "fsync": (os, "fsync"), "replace": (os, "replace"), "write": (replace, "open")}
-
-
-@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
-@pytest.mark.parametrize("call", CALLS)
-def test_a_call_that_fails_leaves_the_saved_state_and_saving_works_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, error: int
-) -> None:
-    expected = states()
-    module, name = CALLS[call]
-    real: Any = getattr(module, name, builtins.open)
-    failures = 0
-    for at in range(1, 12):
-        folder = tmp_path / str(at)
-        index = changed(cw.Index(SQ, factors=False, lists=2), 0)
-        index.save(folder)
-        changed(index, 1)
-        with monkeypatch.context() as patch:
-            patch.setattr(module, name, (_writes if call == "write" else _failing)(real, at, error), raising=False)
-            try:
-                index.save()
-            except OSError as e:
-                failures += 1
-                assert e.errno == error
-                assert contents(cw.open_index(folder, verify="open")) == expected[0]
-        assert contents(index) == expected[1]
-        index.save()
-        assert contents(cw.open_index(folder, verify="open")) == expected[1]
-    assert failures >= 2
-
-
-def _failing(real: Any, at: int, error: int) -> Any:
-    """`real`, whose call number `at` fails."""
-    calls = 0
-
-    def call(*args: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == at:
-            raise OSError(error, os.strerror(error))
-        return real(*args)
-
-    return call
-
-
-def _writes(real: Any, at: int, error: int) -> Any:
-    """`open`, of whose files the write number `at`, counted through them, fails."""
-    calls = 0
-
-    class Full:
-        def __init__(self, *args: Any) -> None:
-            self.file = real(*args)
-
-        def write(self, data: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == at:
-                raise OSError(error, os.strerror(error))
-            return self.file.write(data)
-
-        def __enter__(self) -> Full:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            self.file.close()
-
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.file, name)
-
-    return Full
-
-
-@pytest.fixture
-def quick_folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where that can be, so that syncs, which a kill does not need, take no time."""
-    if not os.path.isdir("/dev/shm"):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
-        yield Path(folder)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_writer_killed_at_any_moment_leaves_an_acknowledged_state_or_the_next(quick_folder: Path) -> None:
-    expected, dice = states(), random.Random(5)
-    index = cw.Index(SQ, factors=False, lists=2)
-    start = time.perf_counter()
-    for step in range(STEPS):
-        changed(index, step).save(quick_folder / "timed")
-    took, seen = time.perf_counter() - start, set()
-    for kill in range(200):
-        folder = quick_folder / str(kill)
-        read, write = os.pipe()
-        child = os.fork()
-        if not child:
-            try:
-                written = cw.Index(SQ, factors=False, lists=2)
-                for step in range(STEPS):
-                    changed(written, step).save(folder)
-                    os.write(write, b".")
-            finally:
-                os._exit(0)
-        os.close(write)
-        time.sleep(dice.random() * took * 1.1)
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        acknowledged = len(os.read(read, STEPS))
-        os.close(read)
-        seen.add(acknowledged)
-        if acknowledged:
-            assert contents(cw.open_index(folder, verify="open")) in expected[acknowledged - 1 : acknowledged + 1]
-            again = cw.open_index(folder)
-            again.add(X[:1]).save()
-            assert not list(folder.glob(".codeword-*"))
-    assert len(seen) >= 4

@@ -63,7 +63,7 @@ def _commit(temporary: str, target: str) -> None:
             os.link(target, keep)
         os.replace(temporary, target)
         try:
-            _sync_directory(folder)
+            sync_directory(folder)
         except BaseException:
             with suppress(OSError):
                 if existed:
@@ -77,7 +77,8 @@ def _commit(temporary: str, target: str) -> None:
             os.unlink(keep)
 
 
-def _sync_directory(descriptor: int) -> None:
+def sync_directory(descriptor: int) -> None:
+    """Make the names in an open directory durable, where its file system can be asked to."""
     try:
         os.fsync(descriptor)
     except OSError as e:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from codeword.errors import FormatError, UnknownQuantizerError
 from codeword.io import Container, open_container, write
+from codeword.io.replace import sync_directory
 from codeword.search import learned, legacy
 from codeword.search.files import FileColumns, locked
 from codeword.search.model import Model
@@ -101,6 +102,8 @@ def _write(index: Index, folder: str, known: Stored | None) -> Stored:
             **header,
             "file": put(segment, "segment", SEGMENT_KIND, header, lambda s=segment: {**s.columns, "bounds": s.bounds}),
         }
+        if segment.distortion:
+            entry["distortion"] = segment.distortion
         if dead is not None:
             entry["dead"] = put(dead, "dead", DEAD_KIND, {"n": segment.n}, lambda d=dead: {"dead": np.packbits(d)})
         table.append(entry)
@@ -326,17 +329,20 @@ def _explained(path: str, read: Any) -> Index:
 
 
 def _make(folder: str) -> None:
+    """A folder to save in; one without a manifest is in its parent for certain before anything is acknowledged."""
     if os.path.isdir(folder):
-        if not os.path.exists(os.path.join(folder, MANIFEST)) and any(_strange(folder)):
+        if os.path.exists(os.path.join(folder, MANIFEST)):
+            return
+        if any(_strange(folder)):
             raise ValueError(f"{folder}: expected an index, an empty folder or a new one; there are other files in it")
-        return
-    if os.path.exists(folder):
+    elif os.path.exists(folder):
         raise ValueError(f"{folder}: expected a folder, it is a file; save the index under another name")
-    os.mkdir(folder)
+    else:
+        os.mkdir(folder)
     if os.name != "nt":
         parent = os.open(os.path.dirname(folder), os.O_RDONLY)
         try:
-            os.fsync(parent)
+            sync_directory(parent)
         finally:
             os.close(parent)
 
@@ -347,7 +353,7 @@ def _strange(folder: str) -> Iterator[str]:
 
 def _commit_of(folder: str) -> str | None:
     """The name of the last commit, or None where there is no sound one."""
-    with suppress(FormatError, OSError):
+    with suppress(FormatError, FileNotFoundError):  # a disk that fails to read is no other writer
         commit = open_container(os.path.join(folder, MANIFEST)).header.get("commit")
         return commit if isinstance(commit, str) else None
     return None
