@@ -12,7 +12,7 @@ import pytest
 import codeword as cw
 from codeword import keys, report
 from codeword.bootstrap import Bootstrap
-from codeword.choice import candidates
+from codeword.choice import auto, candidates
 from codeword.choice.candidates import CANDIDATES, Candidate, ordered
 
 RNG = np.random.default_rng(8)
@@ -118,6 +118,35 @@ def test_without_time_the_first_is_measured_and_the_rest_are_listed() -> None:
     assert len(at_size) == len(CANDIDATES)
     assert frontier.winner.name == ordered(16, 4)[0].name
     assert "skipped" in repr(frontier)
+
+
+def test_slow_candidates_wait_for_quick_ones_and_the_better_kind_is_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what there was no time for, the frontier says so, in the order in which time would have been spent."""
+
+    def one(name: str, k: int, seconds: float, kin: str, strong: tuple[float, float] = (0, 32)) -> Candidate:
+        return Candidate(name, lambda d, size, seed: cw.VectorQuantizer(k), strong, lambda n, r, d, size: seconds, kin)
+
+    table = (
+        one("weak", 4, 0.01, "a", strong=(8, 32)),
+        one("first", 2, 0.01, "a"),
+        one("slow a", 2, 1e9, "a"),
+        one("slow b", 2, 1e9, "b"),
+        one("quick b", 16, 0.01, "b"),
+    )
+    monkeypatch.setattr(candidates, "CANDIDATES", table)
+    monkeypatch.setattr(auto, "CANDIDATES", table)
+    frontier = frontier_of(cw.auto(X, bytes_per_vector=4, seconds=1e3))
+    at_size = [t for t in frontier if t.size == 4]
+    assert [t.name for t in at_size] == ["first", "quick b", "slow b", "slow a", "weak"]
+    assert [t.status for t in at_size] == ["measured", "measured", "skipped", "skipped", "measured"]
+    assert all("would take about" in t.note for t in at_size if t.status == "skipped")
+
+
+def test_wide_rows_lose_axes_before_cells_that_no_bit_would_reach() -> None:
+    mixture = next(c for c in CANDIDATES if c.name == "mixture of KLT + trellis")
+    wide, narrow = mixture.make(784, 24, 0), mixture.make(384, 12, 0)
+    assert isinstance(wide, cw.Pipeline) and isinstance(narrow, cw.Pipeline)
+    assert wide.transforms[0].d_out == 192 and isinstance(narrow.transforms[0], cw.Center)
 
 
 def test_rows_far_from_zero_keep_what_makes_them_differ() -> None:

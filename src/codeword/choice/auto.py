@@ -6,6 +6,7 @@ X, a target --candidates on held-out rows, within a time--> frontier --winner, f
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,8 @@ _GUESSING_ROWS = 8192
 _WIDEST_COVARIANCE = 2048
 # Sizes are searched to a sixteenth, the winner's to the byte while there is time.
 _STEP = 16
+# A candidate is slow that takes more of the time than this.
+_QUICK = 0.08
 
 
 class _Target(NamedTuple):
@@ -172,8 +175,8 @@ def _named(name: str) -> Candidate:
 def _best_of_size(work: Measuring, target: _Target) -> tuple[Trial, str]:
     """Every candidate at the given size; then the winner at other sizes, for the picture."""
     size = int(target.value)
-    for candidate in ordered(work.d, size):
-        work.measure(candidate, size, first=not _measured(work))
+    for candidate in _in_turn(work, target, size):
+        work.measure(candidate, size, first=not _measured(work), leader=_leader(work, target))
     tried = _measured(work)
     if not tried:
         raise ValueError(f"bytes_per_vector: nothing could be fitted. {'; '.join(f'{t.name}: {t.note}' for t in work.trials)}")
@@ -183,8 +186,38 @@ def _best_of_size(work: Measuring, target: _Target) -> tuple[Trial, str]:
     reason = _reason_of_size(work, target, winner, alike, tried)
     for other in (size // 2, size * 2, size // 4, size * 4):
         if other:
-            work.measure(_named(winner.name), other)
+            work.measure(_named(winner.name), other, leader=winner)
     return winner, reason
+
+
+def _in_turn(work: Measuring, target: _Target, size: int) -> Iterator[Candidate]:
+    """Candidates as the time is best spent on them.
+
+    Those that lead at this rate come first, and of either part those that are quick. Of the slow ones that kind is next of which the
+    best so far is best: product codes tell what sums of codewords promise.
+    """
+    candidates = ordered(work.d, size)
+    for part in (True, False):
+        waiting = [c for c in candidates if c.leads(work.d, size) == part]
+        while waiting:
+            losses = _losses_by_kin(work, target, size)
+            slow = [work.seconds(c, size) > _QUICK * work.budget for c in waiting]
+            ranks = [(s, losses.get(c.kin, math.inf) if s else 0.0) for c, s in zip(waiting, slow, strict=True)]
+            yield waiting.pop(ranks.index(min(ranks)))
+
+
+def _losses_by_kin(work: Measuring, target: _Target, size: int) -> dict[str, float]:
+    """The least loss at this size of every kind of code that was measured."""
+    losses: dict[str, float] = {}
+    for trial in _measured(work):
+        if trial.size == size:
+            kin = _named(trial.name).kin
+            losses[kin] = min(target.loss(trial), losses.get(kin, math.inf))
+    return losses
+
+
+def _leader(work: Measuring, target: _Target) -> Trial | None:
+    return min(_measured(work), key=target.loss, default=None)
 
 
 def _reason_of_size(work: Measuring, target: _Target, winner: Trial, alike: list[Trial], tried: list[Trial]) -> str:
@@ -239,7 +272,7 @@ def _smallest_of(work: Measuring, candidate: Candidate, target: _Target, guess: 
     size = min(guess, high - 1) if best is None else high - max(1, high // _STEP)
     found = None
     while low < size < high:
-        trial = work.measure(candidate, size, first=not _measured(work))
+        trial = work.measure(candidate, size, first=not _measured(work), leader=best)
         if target.met(trial):
             high, found = size, trial
         elif trial.status == "skipped" or (trial.status == "cannot" and found is None and low):
@@ -268,7 +301,7 @@ def _to_the_byte(work: Measuring, target: _Target, best: Trial) -> Trial:
     candidate = _named(best.name)
     low = max((t.size for t in work.trials if t.name == best.name and t.measured and not target.met(t)), default=0)
     while best.size - low > 1:
-        trial = work.measure(candidate, (low + best.size) // 2)
+        trial = work.measure(candidate, (low + best.size) // 2, leader=best)
         if not trial.measured:
             break
         low, best = (low, trial) if target.met(trial) else (trial.size, best)

@@ -3,7 +3,8 @@
 Names are what the frontier shows. `make` gives an unfitted quantizer whose codes take `size` bytes for rows of width d, or None
 where there is none. `strong` is the range of rates (bits a dimension) at which it has led, or come close, in
 `bench/rate_distortion.py`: there it is tried first, in the order of the table. `seconds` is what fitting n rows and encoding r
-rows takes one core, roughly: it only decides what is skipped for lack of time.
+rows takes one core, roughly: it only decides what waits for what is quicker, and what is skipped for lack of time. `kin` says what
+kind of code it is: where a quick one of a kind leads, slow ones of its kind are tried before others.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from codeword.transforms.opq import OPQ
 from codeword.transforms.rotation import Rotation
 
 _CELLS = 16
+# Rows wider than this lose the axes that no bit would reach before each cell gets a KLT, which takes the cube of its width.
+_WIDE = 512
 Make = Callable[[int, int, int], "Quantizer | None"]
 Seconds = Callable[[int, int, int, int], float]
 
@@ -48,18 +51,24 @@ class Candidate:
         Least and most bits a dimension at which it is tried early.
     seconds : callable
         ``seconds(n, r, d, size)``: expected time of fitting n rows and encoding r.
+    kin : {"trellis", "codebook", "scalar"}
+        What carries most of the bits.
     """
 
     name: str
     make: Make
     strong: tuple[float, float]
     seconds: Seconds
+    kin: str = "trellis"
+
+    def leads(self, d: int, size: int) -> bool:
+        """Whether it is among those that lead at this rate."""
+        return self.strong[0] <= 8 * size / d <= self.strong[1]
 
 
 def ordered(d: int, size: int) -> list[Candidate]:
     """The candidates for codes of `size` bytes, most promising first."""
-    rate = 8 * size / d
-    return sorted(CANDIDATES, key=lambda c: not c.strong[0] <= rate <= c.strong[1])
+    return sorted(CANDIDATES, key=lambda c: not c.leads(d, size))
 
 
 def _bits(d: int, size: int) -> float:
@@ -122,23 +131,32 @@ def _scaled(d: int, size: int, seed: int) -> Quantizer | None:
     return None if inner is None else Pipeline([KLT(seed=seed)], ScaledQuantizer(inner))
 
 
-def _mixture_of(inner: Quantizer | None, seed: int) -> Quantizer | None:
-    return None if inner is None else Pipeline([Center()], MixtureQuantizer(_CELLS, inner, seed=seed))
+def _mixture_of(inner: Quantizer | None, seed: int, axes: int | None = None) -> Quantizer | None:
+    front = Center() if axes is None else KLT(axes, seed=seed)
+    return None if inner is None else Pipeline([front], MixtureQuantizer(_CELLS, inner, seed=seed))
+
+
+def _mixture_width(d: int, size: int) -> int:
+    """Columns that the cells see."""
+    return d if d <= _WIDE else min(d, 8 * size)
 
 
 def _mixture(d: int, size: int, seed: int) -> Quantizer | None:
     """Cells of which the number takes a byte. Two stages behind them lose 5 to 8 % at 2 and 4 bits on SIFT: they are not tried."""
-    return _mixture_of(_behind(KLT(seed=seed), _trellis(d, size - 1)), seed)
+    width = _mixture_width(d, size)
+    return _mixture_of(_behind(KLT(seed=seed), _trellis(width, size - 1)), seed, width if width < d else None)
 
 
 # Seconds on one core of a recent machine.
 
 
 def _klt_seconds(n: int, r: int, d: int) -> float:
-    return (n + r) * d * d / 1e10 + d**3 / 1e9
+    """Moments of folds, then for each that is held out two eigendecompositions, and one of all rows."""
+    return (n + r) * d * d * 2e-10 + (3 if n >= 8 * d else 9) * d**3 * 1.6e-10 + 0.02
 
 
 def _trellis_seconds(speed: float) -> Seconds:
+    """Of a trellis behind a KLT that encodes so many coordinates a second."""
     return lambda n, r, d, size: _klt_seconds(n, r, d) + r * d / speed
 
 
@@ -148,26 +166,30 @@ def _product_seconds(n: int, r: int, d: int, size: int) -> float:
 
 def _opq_seconds(n: int, r: int, d: int, size: int) -> float:
     rows = min(n, 1 << 14)
-    return 3 * _product_seconds(rows, 0, d, size) + _product_seconds(n, r, d, size) + 8 * _klt_seconds(2 * rows, 0, d) + 0.3
+    turns = 8 * (2 * rows * d * d / 1e10 + d**3 / 1e9)
+    return 3 * _product_seconds(rows, 0, d, size) + _product_seconds(n, r, d, size) + turns + 0.3
 
 
 def _mixture_seconds(n: int, r: int, d: int, size: int) -> float:
-    rows = min(n, _CELLS * max(2048, 4 * d))
-    return 2 * _klt_seconds(rows + _CELLS * 2 * d, 0, d) + _CELLS * d**3 / 1e9 + 4 * (r + rows) * (d / 1e7 + 2 * d * d / 2e10)
+    """Cells are learned twice, each from its rows and two for each column from others; a row is coded in four of them."""
+    width = _mixture_width(d, size)
+    rows = min(n, _CELLS * max(2048, 4 * width))
+    cells = 2 * _CELLS * _klt_seconds(rows // _CELLS + 2 * width, 0, width)
+    return cells + 4 * (r + rows) * width * (1e-7 + 2 * width / 2e10) + (n + r) * d * width * 2e-10
 
 
 def _scaled_seconds(n: int, r: int, d: int, size: int) -> float:
     return _klt_seconds(n, r, d) + 6 * r * d / 1e7
 
 
-def _sum_seconds(passes: int, rounds: int) -> Seconds:
+def _sum_seconds(passes: int, rounds: float) -> Seconds:
     """Of a beam of 8 paths, with 8-bit numbers; all rounds of learning and the updates between them are `rounds` encodings."""
-    return lambda n, r, d, size: (rounds * min(n, 1 << 16) + r) * size * (passes * 2.5e-6 + d * 9e-9)
+    return lambda n, r, d, size: (rounds * min(n, 1 << 16) + r) * size * (passes * (1e-6 + size * 3.2e-8) + d * 9e-9)
 
 
 def _staged_seconds(front: int) -> Seconds:
     """Residual stages are fitted to all rows and to either half of them."""
-    stages, rest = _sum_seconds(1, 9), _trellis_seconds(1e7)
+    stages, rest = _sum_seconds(1, 3.5), _trellis_seconds(1e7)
     return lambda n, r, d, size: stages(2 * n, r, d, front) + rest(n, n + r, d, size)
 
 
@@ -178,10 +200,18 @@ CANDIDATES = (
     Candidate("4 residual stages, KLT + trellis", _staged(4), (0, 4), _staged_seconds(4)),
     Candidate("mixture of KLT + trellis", _mixture, (0.1, 6), _mixture_seconds),
     Candidate(
-        "residual", lambda d, size, seed: ResidualQuantizer(size, seed=seed) if size <= 256 else None, (0, 0.5), _sum_seconds(1, 9)
+        "residual",
+        lambda d, size, seed: ResidualQuantizer(size, seed=seed) if size <= 256 else None,
+        (0, 0.5),
+        _sum_seconds(1, 3.5),
+        "codebook",
     ),
     Candidate(
-        "additive", lambda d, size, seed: AdditiveQuantizer(size, seed=seed) if size <= 256 else None, (0, 1), _sum_seconds(4, 8)
+        "additive",
+        lambda d, size, seed: AdditiveQuantizer(size, seed=seed) if size <= 256 else None,
+        (0, 2.5),
+        _sum_seconds(4, 8),
+        "codebook",
     ),
     Candidate(
         "KLT + trellis in two stages",
@@ -196,16 +226,16 @@ CANDIDATES = (
         (2.5, 8),
         lambda n, r, d, size: 4 * _mixture_seconds(n, r, d, size),
     ),
-    Candidate("OPQ + product", _rotated_product, (0, 8), _opq_seconds),
+    Candidate("OPQ + product", _rotated_product, (0, 8), _opq_seconds, "codebook"),
     Candidate(
         "KLT + trellis, best effort",
         lambda d, size, seed: _behind(KLT(seed=seed), _trellis(d, size, effort="best")),
         (0.5, 6),
         _trellis_seconds(7e5),
     ),
-    Candidate("product", _product, (0, 1), _product_seconds),
+    Candidate("product", _product, (0, 1), _product_seconds, "codebook"),
     Candidate("rotation + trellis", _rotated_trellis, (4, 6), _trellis_seconds(1e7)),
-    Candidate("rotation + binary", _binary, (6, 8), lambda n, r, d, size: (min(n, 1 << 14) + r) * d / 1e7),
-    Candidate("rotation + lattice", _lattice, (4, 4), lambda n, r, d, size: (min(n, 1 << 15) + r) * d / 1e8),
-    Candidate("scalar", _scalar, (7, 8), lambda n, r, d, size: n * d / 1e7),
+    Candidate("rotation + binary", _binary, (6, 8), lambda n, r, d, size: (min(n, 1 << 14) + r) * d / 1e7, "scalar"),
+    Candidate("rotation + lattice", _lattice, (4, 4), lambda n, r, d, size: (min(n, 1 << 15) + r) * d / 1e8, "scalar"),
+    Candidate("scalar", _scalar, (7, 8), lambda n, r, d, size: n * d / 1e7, "scalar"),
 )

@@ -26,6 +26,7 @@ I64 = NDArray[np.int64]
 _STREAM = 0x6175746F  # "auto"
 _MOST_CODED, _MOST_QUERIES, _MOST_FITTED = 8192, 512, 1 << 16
 LEAST_ROWS = 256
+_PRIOR_SECONDS, _MEMORY = 0.2, 0.7
 _SCANNED_A_SECOND = 5e9  # coordinates, roughly
 
 
@@ -71,7 +72,8 @@ class Measuring:
         self.budget = seconds
         self._metric, self._k, self._seed = metric, k, seed
         self._refit = len(X) / len(self.rows.fitted)
-        self._scale = 1.0
+        # Seconds taken and expected, those of late trials more than those of early ones: how fast the machine is, and how busy.
+        self._taken, self._expected = _PRIOR_SECONDS, _PRIOR_SECONDS
         self._figures: dict[tuple[str, int], Figures] = {}
         moments = ColumnMoments.of(self.rows.fitted)
         self._variance = float(moments.variance.mean())
@@ -92,11 +94,18 @@ class Measuring:
         """The trial of this candidate at this size, if there was one."""
         return next((t for t in self.trials if (t.name, t.size) == (name, size)), None)
 
-    def measure(self, candidate: Candidate, size: int, *, first: bool = False) -> Trial:
-        """Try a candidate at a size, unless the time does not suffice; the very first is tried in any case."""
+    def seconds(self, candidate: Candidate, size: int) -> float:
+        """Expected time of a trial, as fast as the machine has been so far."""
+        return self._taken / self._expected * self._model(candidate, size)
+
+    def measure(self, candidate: Candidate, size: int, *, first: bool = False, leader: Trial | None = None) -> Trial:
+        """Try a candidate at a size, unless the time does not suffice; the very first is tried in any case.
+
+        Time is kept back for fitting it to all rows, or the `leader` in case that this wins.
+        """
         trial = self.known(candidate.name, size)
         if trial is None or (trial.status == "skipped" and first):
-            trial = self._tried(candidate, size, first)
+            trial = self._tried(candidate, size, first, leader)
             self.trials.append(trial)
         return trial
 
@@ -105,22 +114,27 @@ class Measuring:
         if self.known(candidate.name, size) is None:
             self.trials.append(Trial(candidate.name, size, "skipped", why))
 
-    def _tried(self, candidate: Candidate, size: int, first: bool) -> Trial:
+    def _model(self, candidate: Candidate, size: int) -> float:
+        n, r = len(self.rows.fitted), len(self.rows.coded)
+        return candidate.seconds(n, r, self.d, size) + r * len(self.rows.queries) * self.d / _SCANNED_A_SECOND
+
+    def _tried(self, candidate: Candidate, size: int, first: bool, leader: Trial | None) -> Trial:
         quantizer = candidate.make(self.d, size, self._seed)
         if quantizer is None:
             return Trial(candidate.name, size, "cannot", "no codes of this size")
-        n, r = len(self.rows.fitted), len(self.rows.coded)
-        expected = candidate.seconds(n, r, self.d, size) + r * len(self.rows.queries) * self.d / _SCANNED_A_SECOND
-        # The winner is fitted once more, to all rows: the time for that is kept back.
-        needed = expected * self._scale * (1 + self._refit)
-        if not first and self.elapsed + needed > self.budget:
-            return Trial(candidate.name, size, "skipped", f"about {needed:.2g} s, of which too few are left")
+        needed = self.seconds(candidate, size)
+        last = self._refit * max(needed, leader.fit_seconds if leader else 0.0)
+        left = self.budget - self.elapsed
+        if not first and needed + last > left:
+            note = f"would take about {needed:.2g} s, and the last fit {last:.2g} s; {max(left, 0.0):.2g} s are left"
+            return Trial(candidate.name, size, "skipped", note)
         began = time.perf_counter()
         try:
             trial = self._measured(candidate.name, size, quantizer)
         except ValueError as e:  # too few rows for so many codewords, rows far from zero, ...
             return Trial(candidate.name, size, "cannot", str(e))
-        self._scale = max(0.05, (time.perf_counter() - began) / max(expected, 0.05), self._scale * 0.7)
+        self._taken = _MEMORY * self._taken + time.perf_counter() - began
+        self._expected = _MEMORY * self._expected + self._model(candidate, size)
         return trial
 
     def _measured(self, name: str, size: int, quantizer: Quantizer) -> Trial:
