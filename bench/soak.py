@@ -36,7 +36,7 @@ def main() -> None:
     X = rows(options.data, False)
     pool, queries = X[HELD_OUT:40_000], X[:HELD_OUT]
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        made = soak.Soak(pool, cw.ScalarQuantizer(4).fit(pool), Path(folder) / "index", aim=5000, lists=128)
+        made = soak.Soak(pool, cw.ScalarQuantizer(4).fit(pool), Path(folder) / "index", aim=2500, lists=128)
         cpu = time.process_time()
         made.run(60 * options.minutes, options.seed)
         cpu = time.process_time() - cpu

@@ -161,6 +161,9 @@ class Worker:
 
     def run(self) -> None:
         try:
+            with self.soak.gate.shared():
+                while len(self.mine) < self.soak.aim:
+                    self.add()
             while not self.soak.stop.is_set():
                 (what,) = self.dice.choices(list(WEIGHTS), list(WEIGHTS.values()))
                 with self.soak.gate.alone() if what == "reopen" else self.soak.gate.shared():
