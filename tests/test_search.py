@@ -533,18 +533,3 @@ def test_bad_options_are_refused_by_name() -> None:
         cw.Index(SQ, refine=cw.ScalarQuantizer(2).fit(X[:, :5]), factors=False).add(X)
     with pytest.raises(ValueError, match="too large for float16"):
         cw.Index(cw.ScalarQuantizer(2).fit(X * 1e6), refine="float16", factors=False).add(X * 1e6)
-
-
-def test_vectors_that_a_peer_gets_wrong() -> None:
-    """Rows with NaN are refused with their number, ids are unique, and int8 by inner product keeps its recall without normalising."""
-    index = made()
-    spoiled = X[:3].copy()
-    spoiled[2, 1] = np.nan
-    with pytest.raises(ValueError, match="row 2"):
-        index.add(spoiled)
-    with pytest.raises(ValueError, match="twice"):
-        index.add(X[:4], ids=[7, 7, 7, 7])
-    lengths = np.random.default_rng(0).uniform(0.2, 20, (4000, 1)).astype(np.float32)
-    whole = cw.Index(cw.ScalarQuantizer(8).fit(X * lengths), "ip").add(X * lengths)
-    truth, _ = exact_search(X * lengths, QUERIES, 10, "ip")
-    assert cw.recall(whole.search(QUERIES, 10).ids, truth, 10) > 0.95
