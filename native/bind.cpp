@@ -20,6 +20,7 @@ NB_MODULE(_native, m) {
   codeword::bind_ids(m);
   codeword::bind_lattice(m);
   codeword::bind_levels(m);
+  codeword::bind_lists(m);
   codeword::bind_pairwise(m);
   codeword::bind_scan(m);
   codeword::bind_signs(m);

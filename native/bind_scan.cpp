@@ -1,4 +1,4 @@
-// Tables, scan_fields, scan_squares, centred_sums; offer, sort_lists, rescale.
+// Tables, scan_fields, scan_squares, centred_sums, lane_sums, lane_dots; offer, sort_lists, rescale.
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
@@ -120,6 +120,22 @@ Matrix<double> sums_about_mean(const Matrix<const float>& x, const Matrix<const 
   return out;
 }
 
+Vector<double> sums_of_lanes(const Matrix<const double>& a) {
+  Vector<double> out = make_vector<double>(a.shape(0));
+  nb::gil_scoped_release release;
+  lane_sums(a.data(), static_cast<int64_t>(a.shape(0)), static_cast<int64_t>(a.shape(1)), out.data());
+  return out;
+}
+
+Vector<double> dots_of_lanes(const Matrix<const double>& a, const Matrix<const double>& b) {
+  const bool shared = b.shape(0) == 1 && a.shape(0) != 1;
+  expect(b.shape(1) == a.shape(1) && (shared || b.shape(0) == a.shape(0)), "b: expected the shape of a, or one row");
+  Vector<double> out = make_vector<double>(a.shape(0));
+  nb::gil_scoped_release release;
+  lane_dots(a.data(), b.data(), shared, static_cast<int64_t>(a.shape(0)), static_cast<int64_t>(a.shape(1)), out.data());
+  return out;
+}
+
 NearestLists lists_of(const Matrix<float>& distances, const Matrix<int64_t>& ids) {
   expect(distances.shape(0) == ids.shape(0) && distances.shape(1) == ids.shape(1) && ids.shape(1) >= 1,
          "lists: expected distances and ids (q, k) with k at least 1");
@@ -188,6 +204,9 @@ void bind_scan(nb::module_& m) {
         "Sums (n, 2) int64 of linear * c and of curved * c (2^bits - 1 - c) over the symbols c of each code.");
   m.def("centred_sums", &sums_about_mean, "x"_a.noconvert(), "y"_a.noconvert(), "mean"_a.noconvert(),
         "<a, a>, <a, b>, <x, x> (n, 3) float64 in lane order for rows x, y (n, d) with a = x - mean, b = y - mean.");
+  m.def("lane_sums", &sums_of_lanes, "a"_a.noconvert(), "Sums (n) of the rows of a (n, d) float64 in lane order.");
+  m.def("lane_dots", &dots_of_lanes, "a"_a.noconvert(), "b"_a.noconvert(),
+        "Inner products (n) of the rows of a and b (n, d) float64, b perhaps of one row for all, in lane order.");
   m.def("offer", &offer_rows, "list_distances"_a.noconvert(), "list_ids"_a.noconvert(), "distances"_a.noconvert(),
         "ids"_a.noconvert(),
         "Offer rows to lists of the k nearest (q, k), which start as infinity and 2^63 - 1: distances (q, n) and ids "

@@ -1,4 +1,4 @@
-// The classes Trellis and TrellisQueries.
+// The classes Trellis, TrellisTables and TrellisQueries.
 #include <stdexcept>
 #include <string>
 
@@ -76,22 +76,26 @@ Matrix<int64_t> dot_each(const Trellis& self, const Cube<const uint8_t>& codes, 
   return products(self, codes.data(), codes.shape(1), true, weights);
 }
 
-void make_queries(TrellisQueries* self, const Trellis& code, const Vector<const uint8_t>& values,
-                  const Vector<const uint8_t>& periods, const Matrix<const int8_t>& weights,
-                  const Vector<const int32_t>& order, const Vector<const uint8_t>& rise) {
-  const std::vector<int8_t> copy(weights.data(), weights.data() + weights.size());
-  new (self) TrellisQueries(code, copied(values), copied(periods), copy, static_cast<int64_t>(weights.shape(0)),
-                            copied(order), copied(rise));
+void make_tables(TrellisTables* self, const Trellis& code, const Vector<const uint8_t>& values,
+                 const Vector<const uint8_t>& periods, const Vector<const int32_t>& order,
+                 const Vector<const uint8_t>& rise) {
+  new (self) TrellisTables(code, copied(values), copied(periods), copied(order), copied(rise));
 }
 
-Matrix<float> scan(const TrellisQueries& self, const Matrix<const uint8_t>& codes, const Vector<const float>& scale,
-                   const Vector<const float>& bias) {
+void make_queries(TrellisQueries* self, const TrellisTables& tables, const Matrix<const int8_t>& weights,
+                  const Vector<const float>& scale, const Vector<const float>& bias) {
+  check_width(weights.shape(1), tables.coordinates(), "weights");
+  check_width(scale.size(), static_cast<int64_t>(weights.shape(0)), "scale");
+  check_width(bias.size(), static_cast<int64_t>(weights.shape(0)), "bias");
+  new (self)
+      TrellisQueries(tables, weights.data(), static_cast<int64_t>(weights.shape(0)), copied(scale), copied(bias));
+}
+
+Matrix<float> scan(const TrellisQueries& self, const Matrix<const uint8_t>& codes) {
   check_width(codes.shape(1), self.code_size(), "codes");
-  check_width(scale.size(), self.queries(), "scale");
-  check_width(bias.size(), self.queries(), "bias");
   Matrix<float> out = make_matrix<float>(self.queries(), codes.shape(0));
   nb::gil_scoped_release release;
-  self.scan(codes.data(), codes.shape(0), scale.data(), bias.data(), out.data());
+  self.scan(codes.data(), codes.shape(0), out.data());
   return out;
 }
 
@@ -112,13 +116,14 @@ void bind_trellis(nb::module_& m) {
            "coordinates).")
       .def("dot_each", &dot_each, "codes"_a.noconvert(), "weights"_a.noconvert(),
            "The same (q, n) for codes (q, n, code_size): those of each query.");
-  nb::class_<TrellisQueries>(m, "TrellisQueries", "int8 weights of a batch of queries against trellis codes.")
-      .def("__init__", &make_queries, "trellis"_a, "values"_a.noconvert(), "periods"_a.noconvert(),
-           "weights"_a.noconvert(), "order"_a.noconvert(), "rise"_a.noconvert(), nb::keep_alive<1, 2>(),
-           "values (tables * 256), periods (2), weights (q, coordinates), order and rise (blocks): see TrellisScan in "
-           "kernels.h.")
-      .def("scan", &scan, "codes"_a.noconvert(), "scale"_a.noconvert(), "bias"_a.noconvert(),
-           "sum * scale + bias (q, n) float32 of codes (n, code_size).");
+  nb::class_<TrellisTables>(m, "TrellisTables", "Tables of 8 bits that scans of trellis codes look up.")
+      .def("__init__", &make_tables, "trellis"_a, "values"_a.noconvert(), "periods"_a.noconvert(),
+           "order"_a.noconvert(), "rise"_a.noconvert(), nb::keep_alive<1, 2>(),
+           "values (tables * 256), periods (2), order and rise (blocks): see TrellisScan in kernels.h.");
+  nb::class_<TrellisQueries, RowScorer>(m, "TrellisQueries", "int8 weights of a batch of queries for trellis codes.")
+      .def("__init__", &make_queries, "tables"_a, "weights"_a.noconvert(), "scale"_a.noconvert(), "bias"_a.noconvert(),
+           nb::keep_alive<1, 2>(), "weights (q, coordinates), scale and bias (q).")
+      .def("scan", &scan, "codes"_a.noconvert(), "sum * scale + bias (q, n) float32 of codes (n, code_size).");
 }
 
 }  // namespace codeword

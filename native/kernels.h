@@ -239,19 +239,24 @@ using trellis_decode_fn = int64_t(const TrellisCode& code, const uint8_t* codes,
 // `order` has the blocks of 64 coordinates by falling rise, down to 0. Tables for which values[index ^ periods[0]] =
 // values[index] are faster, more so where that holds for both periods; these are different, or 0 where there are none.
 struct TrellisScan {
-  int64_t queries;        // 1 or more
   const uint8_t* values;  // (tables, 256)
   uint8_t periods[2];
-  const int8_t* weights;  // (queries, coordinates)
-  const int32_t* order;   // (blocks)
-  const uint8_t* rise;    // (blocks)
-  void* prepared;         // what trellis_scan_prepare made
+  const int32_t* order;  // (blocks)
+  const uint8_t* rise;   // (blocks)
+  void* prepared;        // what trellis_scan_prepare made
 };
-// Prepares `scan` in `storage`, 64-byte aligned, and returns the bytes that takes; with null it does nothing else.
+// These fill `storage`, 64-byte aligned, and return the bytes that takes; with null they do nothing else. First tables,
+// once for a code; then weights (queries, coordinates) of queries; then those of the queries `which` (count), side by
+// side.
 using trellis_scan_prepare_fn = int64_t(const TrellisCode& code, TrellisScan& scan, void* storage);
-// 64 bytes after the last of the n rows are read. With scratch null, returns the bytes of scratch it wants.
-using trellis_scan_fn = int64_t(const TrellisCode& code, const TrellisScan& scan, const uint8_t* codes, int64_t n,
-                                int32_t* sums, void* scratch);
+using trellis_scan_weights_fn = int64_t(const TrellisCode& code, const TrellisScan& scan, const int8_t* weights,
+                                        int64_t queries, void* storage);
+using trellis_scan_choose_fn = int64_t(const TrellisCode& code, const void* weights, const int32_t* which,
+                                       int64_t count, void* storage);
+// The sums, of the `queries` that were chosen. 64 bytes after the last of the n rows are read. With scratch null,
+// returns the bytes of scratch it wants.
+using trellis_scan_fn = int64_t(const TrellisCode& code, const TrellisScan& scan, const void* chosen, int64_t queries,
+                                const uint8_t* codes, int64_t n, int32_t* sums, void* scratch);
 // sums (queries, step), columns 0 ... n - 1: of values[tables[j], index] * weights[l, j], exact. Of both 16 bits.
 using trellis_dot_fn = int64_t(const TrellisCode& code, const uint8_t* codes, int64_t n, const int16_t* weights,
                                int64_t queries, int64_t* sums, int64_t step, void* scratch);

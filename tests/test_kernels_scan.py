@@ -85,21 +85,21 @@ def test_rows_in_any_number(isa: str, n: int) -> None:
 @pytest.mark.parametrize("bits", [2, 4, 8])
 @pytest.mark.parametrize("q", [1, 4, 6])
 def test_scan_fields_equals_its_twin(isa: str, d: int, bits: int, q: int) -> None:
-    from codeword.scorers import _planes
+    from codeword.scorers import planes
 
     random = np.random.default_rng(d)
     limit = min(32767, (2**31 - 1) // (d * (2**bits - 1)))
     weights = random.choice(np.array([-limit, limit, 5], np.int16), (q, d))
     packed = codes.pack(random.integers(0, 2**bits, (37, d), dtype=np.uint32), np.full(d, bits, np.uint8))
     packed[:3] = codes.pack(np.full((3, d), 2**bits - 1, np.uint32), np.full(d, bits, np.uint8))
-    got = _native.scan_fields(packed, _planes(weights, bits), np.ones(q, np.float32), np.zeros(q, np.float32))
+    got = _native.scan_fields(packed, planes(weights, bits), np.ones(q, np.float32), np.zeros(q, np.float32))
     assert np.array_equal(got, reference.scan_fields(packed, weights, bits).astype(np.float32))
 
 
 @pytest.mark.parametrize("d", [1, 3, 64, 65, 384, 5000])
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_scan_squares_equals_its_twin(isa: str, d: int, bits: int) -> None:
-    from codeword.scorers import _planes
+    from codeword.scorers import planes
 
     random = np.random.default_rng(d)
     limit = min(32767, (2**31 - 1) // (d * (2**bits - 1)))
@@ -108,7 +108,7 @@ def test_scan_squares_equals_its_twin(isa: str, d: int, bits: int) -> None:
     symbols = random.integers(0, 2**bits, (9, d), dtype=np.uint32)
     symbols[0], symbols[1] = 2 ** (bits - 1), 2**bits - 1  # the largest c (top - c), and the largest c
     packed = codes.pack(symbols, np.full(d, bits, np.uint8))
-    got = _native.scan_squares(packed, _planes(linear[None], bits)[0], _planes(curved[None], bits)[0])
+    got = _native.scan_squares(packed, planes(linear[None], bits)[0], planes(curved[None], bits)[0])
     assert np.array_equal(got, reference.scan_squares(packed, linear, curved, bits))
 
 

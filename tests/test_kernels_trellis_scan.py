@@ -42,7 +42,8 @@ def check(code: dict[str, Any], n: int, queries: int, seed: int = 0) -> None:
     order = np.argsort(-rise.astype(int), kind="stable").astype(np.int32)
     scale, bias = random.normal(size=(2, queries)).astype(np.float32)
     wanted = reference.trellis_scan(codes, code, values, weights, rise).T.astype(np.float32) * scale[:, None] + bias[:, None]
-    found = _native.TrellisQueries(coder, values, PERIODS, weights, order, rise).scan(codes, scale, bias)
+    tables = _native.TrellisTables(coder, values, PERIODS, order, rise)
+    found = _native.TrellisQueries(tables, weights, scale, bias).scan(codes)
     assert found.tobytes() == wanted.tobytes()
     wide = random.integers(-32767, 32768, (queries, d), dtype=np.int16)
     wanted_products = reference.trellis_dot(codes, code, wide)
@@ -95,9 +96,10 @@ def test_tables_with_any_periods_equal_twin(isa: str, periods: tuple[int, int], 
             table[:] = np.minimum(table, table[index ^ period])
     codes = random.integers(0, 256, (9, coder.code_size), dtype=np.uint8)
     weights, rise = random.integers(-127, 128, (queries, d), dtype=np.int8), np.zeros(-(-d // 64), np.uint8)
-    found = _native.TrellisQueries(
-        coder, values.ravel(), np.array(periods, np.uint8), weights, np.arange(len(rise), dtype=np.int32), rise
-    ).scan(codes, np.ones(queries, np.float32), np.zeros(queries, np.float32))
+    order = np.arange(len(rise), dtype=np.int32)
+    tables = _native.TrellisTables(coder, values.ravel(), np.array(periods, np.uint8), order, rise)
+    ones, zeros = np.ones(queries, np.float32), np.zeros(queries, np.float32)
+    found = _native.TrellisQueries(tables, weights, ones, zeros).scan(codes)
     assert np.array_equal(found, reference.trellis_scan(codes, code, values, weights, rise).T.astype(np.float32))
 
 
@@ -115,13 +117,14 @@ def test_sums_ignore_threads(keep_threads: None) -> None:
     weights = random.integers(-127, 128, (70, 64), dtype=np.int8)
     ones, zeros = np.ones(70, np.float32), np.zeros(70, np.float32)
     values = random.integers(0, 256, len(code["values"]), dtype=np.uint8)
-    queries = _native.TrellisQueries(coder, values, np.zeros(2, np.uint8), weights, np.zeros(1, np.int32), np.zeros(1, np.uint8))
+    tables = _native.TrellisTables(coder, values, np.zeros(2, np.uint8), np.zeros(1, np.int32), np.zeros(1, np.uint8))
+    queries = _native.TrellisQueries(tables, weights, ones, zeros)
     found = []
     for threads in (1, 2, 5):
         _native.set_threads(threads)
-        found.append(queries.scan(codes, ones, zeros))
+        found.append(queries.scan(codes))
     assert all(np.array_equal(f, found[0]) for f in found)
-    assert np.array_equal(found[0][:, :100], queries.scan(codes[:100], ones, zeros))
+    assert np.array_equal(found[0][:, :100], queries.scan(codes[:100]))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +134,6 @@ def test_sums_ignore_threads(keep_threads: None) -> None:
         ("periods", np.zeros(1, np.uint8)),
         ("periods", np.full(2, 3, np.uint8)),
         ("periods", np.array([0, 3], np.uint8)),
-        ("weights", np.zeros((2, 63), np.int8)),
         ("order", np.ones(1, np.int32)),
         ("rise", np.ones(1, np.uint8)),
         ("rise", np.full(1, 32, np.uint8)),
@@ -143,12 +145,25 @@ def test_arrays_that_do_not_fit_are_refused(name: str, value: Any) -> None:
     arrays: dict[str, Any] = {
         "values": np.zeros(256, np.uint8),
         "periods": np.zeros(2, np.uint8),
-        "weights": np.zeros((2, 64), np.int8),
         "order": np.zeros(1, np.int32),
         "rise": np.zeros(1, np.uint8),
     }
     with pytest.raises(ValueError):
-        _native.TrellisQueries(coder, **{**arrays, name: value})
+        _native.TrellisTables(coder, **{**arrays, name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("weights", np.zeros((2, 63), np.int8)), ("scale", np.zeros(1, np.float32)), ("bias", np.zeros(3, np.float32))],
+)
+def test_queries_that_do_not_fit_are_refused(name: str, value: Any) -> None:
+    coder = _native.Trellis(**fields([(2, 1, 1)] * 64, 10))
+    tables = _native.TrellisTables(
+        coder, np.zeros(256, np.uint8), *np.zeros((1, 2), np.uint8), np.zeros(1, np.int32), np.zeros(1, np.uint8)
+    )
+    arrays = {"weights": np.zeros((2, 64), np.int8), "scale": np.zeros(2, np.float32), "bias": np.zeros(2, np.float32)}
+    with pytest.raises(ValueError, match=name):
+        _native.TrellisQueries(tables, **{**arrays, name: value})
 
 
 def test_codes_of_another_width_are_refused() -> None:

@@ -2,6 +2,7 @@
 #include "core/trellis_scan.h"
 
 #include <algorithm>
+#include <numeric>
 #include <stdexcept>
 #include <utility>
 
@@ -23,22 +24,18 @@ void require(bool holds, const char* what) {
 
 }  // namespace
 
-TrellisQueries::TrellisQueries(const Trellis& code, std::vector<uint8_t> values, const std::vector<uint8_t>& periods,
-                               std::vector<int8_t> weights, int64_t queries, std::vector<int32_t> order,
-                               std::vector<uint8_t> rise)
+TrellisTables::TrellisTables(const Trellis& code, std::vector<uint8_t> values, const std::vector<uint8_t>& periods,
+                             std::vector<int32_t> order, std::vector<uint8_t> rise)
     : kernels_(&kernels()),
       code_(code.code()),
       values_(std::move(values)),
-      weights_(std::move(weights)),
-      queries_(queries),
       order_(std::move(order)),
       rise_(std::move(rise)) {
-  const int64_t coordinates = code_.coordinates, blocks = (coordinates + kBlock - 1) / kBlock;
+  const int64_t blocks = (code_.coordinates + kBlock - 1) / kBlock;
   require(static_cast<int64_t>(values_.size()) == code.tables() * 256,
           "values must have 256 for each table of the code");
   require(periods.size() == 2 && (periods[1] == 0 || (periods[0] != 0 && periods[0] != periods[1])),
           "periods must be two different ones, one and 0, or 0 and 0");
-  require(static_cast<int64_t>(weights_.size()) == queries * coordinates, "weights must have one for each coordinate");
   require(static_cast<int64_t>(order_.size()) == blocks && static_cast<int64_t>(rise_.size()) == blocks,
           "order and rise must have one entry for each 64 coordinates");
   std::vector<int32_t> sorted = order_;
@@ -49,45 +46,87 @@ TrellisQueries::TrellisQueries(const Trellis& code, std::vector<uint8_t> values,
             "rise must fall along order");
     require(b < blocks - 1 || rise_[order_[b]] == 0, "rise must fall to 0");
   }
-  scan_ = {.queries = queries,
-           .values = values_.data(),
+  scan_ = {.values = values_.data(),
            .periods = {periods[0], periods[1]},
-           .weights = weights_.data(),
            .order = order_.data(),
            .rise = rise_.data(),
            .prepared = nullptr};
-  if (!queries) return;
   storage_ = allocate_aligned(kernels_->trellis_scan_prepare(code_, scan_, nullptr));
   kernels_->trellis_scan_prepare(code_, scan_, storage_.get());
 }
 
-void TrellisQueries::scan(const uint8_t* codes, int64_t n, const float* scale, const float* bias, float* out) const {
+TrellisQueries::TrellisQueries(const TrellisTables& tables, const int8_t* weights, int64_t queries,
+                               std::vector<float> scale, std::vector<float> bias)
+    : kernels_(tables.kernels_),
+      code_(tables.code_),
+      scan_(tables.scan_),
+      queries_(queries),
+      scale_(std::move(scale)),
+      bias_(std::move(bias)) {
+  weights_ =
+      allocate_aligned(std::max<int64_t>(64, kernels_->trellis_scan_weights(code_, scan_, weights, queries, nullptr)));
+  kernels_->trellis_scan_weights(code_, scan_, weights, queries, weights_.get());
+}
+
+int64_t TrellisQueries::overread() const { return kOverread; }
+
+int64_t TrellisQueries::chosen_bytes(int64_t count) const {
+  return kernels_->trellis_scan_choose(code_, nullptr, nullptr, count, nullptr);
+}
+
+void TrellisQueries::choose(const int32_t* which, int64_t count, void* chosen) const {
+  kernels_->trellis_scan_choose(code_, weights_.get(), which, count, chosen);
+}
+
+int64_t TrellisQueries::scratch_bytes(int64_t count, int64_t n) const {
+  const int64_t sums = (count + kGroup - 1) / kGroup * kGroup * n * static_cast<int64_t>(sizeof(int32_t));
+  return (sums + 63) / 64 * 64 + kernels_->trellis_scan(code_, scan_, nullptr, 0, nullptr, 0, nullptr, nullptr);
+}
+
+void TrellisQueries::score(const void* chosen, const int32_t* which, int64_t count, const uint8_t* codes, int64_t n,
+                           float* out, void* scratch) const {
+  score(chosen, which, count, codes, n, out, n, scratch);
+}
+
+void TrellisQueries::score(const void* chosen, const int32_t* which, int64_t count, const uint8_t* codes, int64_t n,
+                           float* out, int64_t step, void* scratch) const {
+  auto* sums = static_cast<int32_t*>(scratch);
+  const int64_t bytes = (count + kGroup - 1) / kGroup * kGroup * n * static_cast<int64_t>(sizeof(int32_t));
+  void* more = static_cast<char*>(scratch) + (bytes + 63) / 64 * 64;
+  kernels_->trellis_scan(code_, scan_, chosen, count, codes, n, sums, more);
+  if (count == 1) {
+    const float scale = scale_[which[0]], bias = bias_[which[0]];
+    for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(sums[i]) * scale + bias;
+    return;
+  }
+  float scale[kGroup] = {}, bias[kGroup] = {};
+  for (int64_t l = 0; l < count; l += kGroup) {
+    const int64_t used = std::min(kGroup, count - l);
+    for (int64_t i = 0; i < used; ++i) {
+      scale[i] = scale_[which[l + i]];
+      bias[i] = bias_[which[l + i]];
+    }
+    kernels_->scan_finish(sums + l * n, n, used, scale, bias, out + l * step, step);
+  }
+}
+
+void TrellisQueries::scan(const uint8_t* codes, int64_t n, float* out) const {
   if (!queries_) return;
-  const int64_t size = code_.code_size, groups = (queries_ + kGroup - 1) / kGroup;
+  const int64_t size = code_.code_size;
   const int64_t copied = std::min(n, kOverread / size + 1);  // rows at the end, which the kernel would read beyond
   std::vector<uint8_t> tail(copied * size + kOverread);
   std::copy(codes + (n - copied) * size, codes + n * size, tail.begin());
-  std::vector<float> scales(groups * kGroup), biases(groups * kGroup);
-  std::copy(scale, scale + queries_, scales.begin());
-  std::copy(bias, bias + queries_, biases.begin());
-  const auto run = [&](const uint8_t* rows, int64_t count, float* to) {
-    const int64_t bytes = count * groups * kGroup * static_cast<int64_t>(sizeof(int32_t));
-    char* memory = thread_scratch(bytes + kernels_->trellis_scan(code_, scan_, nullptr, 0, nullptr, nullptr));
-    auto* sums = reinterpret_cast<int32_t*>(memory);
-    kernels_->trellis_scan(code_, scan_, rows, count, sums, memory + bytes);
-    if (queries_ == 1) {
-      for (int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(sums[i]) * scale[0] + bias[0];
-      return;
-    }
-    for (int64_t l = 0; l < queries_; l += kGroup) {
-      kernels_->scan_finish(sums + l * count, count, std::min(kGroup, queries_ - l), &scales[l], &biases[l], to + l * n,
-                            n);
-    }
-  };
+  std::vector<int32_t> all(queries_);
+  std::iota(all.begin(), all.end(), 0);
+  const AlignedBytes chosen = allocate_aligned(chosen_bytes(queries_));
+  choose(all.data(), queries_, chosen.get());
   const int64_t rows = queries_ == 1 ? kRows : kRowsOfMany, chunks = (n - copied + rows - 1) / rows;
   parallel_for(chunks + 1, [&](int64_t c) {
-    if (c == chunks) return run(tail.data(), copied, out + n - copied);
-    run(codes + c * rows * size, std::min(rows, n - copied - c * rows), out + c * rows);
+    char* scratch = thread_scratch(scratch_bytes(queries_, rows));
+    if (c == chunks)
+      return score(chosen.get(), all.data(), queries_, tail.data(), copied, out + n - copied, n, scratch);
+    const int64_t count = std::min(rows, n - copied - c * rows);
+    score(chosen.get(), all.data(), queries_, codes + c * rows * size, count, out + c * rows, n, scratch);
   });
 }
 

@@ -45,12 +45,30 @@ constexpr int64_t kScanVectors = kScanGroups / kLanes;      // vectors of a bloc
 
 struct ScanPrepared {
   LookUp look_up;
-  int64_t blocks, lanes;  // lanes: of all panels of queries
-  // One query: (blocks, 64), blocks in order. More: panels of queries, each (blocks, kScanGroups, lanes, kScanPack).
-  ScanWeight* weights;
-  uint8_t* shifts;       // (blocks) of the sums, before each
-  int32_t* ends;         // as fill_ends makes them
-  int32_t* corrections;  // (lanes, but a vector at least) to be added to the sums
+  int64_t blocks;
+  uint8_t* shifts;  // (blocks) of the sums, before each
+  int32_t* ends;    // as fill_ends makes them
+};
+
+inline int64_t scan_blocks(const TrellisCode& code) { return (code.coordinates + kTrellisBlock - 1) / kTrellisBlock; }
+
+// One query's weights, blocks in order and lanes as values are: what trellis_scan_weights makes of each.
+struct ScanQuery {
+  int64_t groups;
+  int32_t* correction;  // to be added to the sums
+  int32_t* weights;     // (groups) of kScanPack ScanWeights
+};
+inline int64_t scan_query_bytes(const TrellisCode& code) { return 64 + scan_blocks(code) * kScanGroups * 4; }
+inline ScanQuery scan_query(const TrellisCode& code, const void* storage, int64_t l) {
+  char* at = const_cast<char*>(static_cast<const char*>(storage)) + l * scan_query_bytes(code);
+  return {scan_blocks(code) * kScanGroups, reinterpret_cast<int32_t*>(at), reinterpret_cast<int32_t*>(at + 64)};
+}
+
+// Some of the queries. One: its groups. More: panels of queries side by side, each (groups, lanes).
+struct ScanChosen {
+  int64_t lanes;         // of all panels
+  int32_t* weights;      // (groups, lanes)
+  int32_t* corrections;  // (lanes, but a vector at least)
 };
 
 // Vectors of the next panel, where so many queries are left.
@@ -59,18 +77,23 @@ inline int64_t panel_vectors(int64_t left) {
   return left > half * kLanes ? kScanPanel : left > kLanes ? half : 1;
 }
 
-inline int64_t carve_scan(const TrellisCode& code, const TrellisScan& scan, void* memory, ScanPrepared*& made) {
+inline int64_t carve_chosen(const TrellisCode& code, int64_t count, const void* storage, ScanChosen& chosen) {
+  chosen.lanes = count == 1;
+  while (chosen.lanes < count) chosen.lanes += panel_vectors(count - chosen.lanes) * kLanes;
+  Carver carver = {static_cast<char*>(const_cast<void*>(storage))};
+  chosen.weights = carver.take<int32_t>(scan_blocks(code) * kScanGroups * chosen.lanes);
+  chosen.corrections = carver.take<int32_t>(max_of(chosen.lanes, kLanes));
+  return carver.used;
+}
+
+inline int64_t carve_scan(const TrellisCode& code, void* memory, ScanPrepared*& made) {
   ScanPrepared p = {};
-  p.blocks = (code.coordinates + kTrellisBlock - 1) / kTrellisBlock;
-  p.lanes = scan.queries == 1;
-  while (p.lanes < scan.queries) p.lanes += panel_vectors(scan.queries - p.lanes) * kLanes;
+  p.blocks = scan_blocks(code);
   Carver carver = {static_cast<char*>(memory)};
   made = carver.take<ScanPrepared>(1);
   carve_look_up(carver, code, p.blocks, p.look_up);
-  p.weights = carver.take<ScanWeight>(p.blocks * kTrellisBlock * p.lanes);
   p.shifts = carver.take<uint8_t>(p.blocks);
   p.ends = carver.take<int32_t>(code.coordinates);
-  p.corrections = carver.take<int32_t>(max_of(p.lanes, kLanes));
   if (memory) *made = p;
   return carver.used;
 }
@@ -85,41 +108,9 @@ CODEWORD_INLINE int64_t scan_coordinate(int64_t position) {
 #endif
 }
 
-// Weights of query l, its lanes `step` weights apart.
-inline void lay_query(const TrellisCode& code, const TrellisScan& scan, ScanPrepared& p, int64_t l, ScanWeight* out,
-                      int64_t step) {
-  uint32_t correction = 0;
-  for (int64_t b = 0; b < p.blocks; ++b) {
-    const int64_t block = scan.order[b];
-    int32_t sum = 0;
-    for (int64_t i = 0; i < kTrellisBlock; ++i) {
-      const int64_t j = block * kTrellisBlock + scan_coordinate(i);
-      if (j >= code.coordinates) continue;
-      const int8_t weight = scan.weights[l * code.coordinates + j];
-      out[(b * kScanGroups + i / kScanPack) * step + i % kScanPack] = weight;
-      sum += weight;
-    }
-    correction += static_cast<uint32_t>(sum) << scan.rise[block];
-  }
-  p.corrections[l] = static_cast<int32_t>(0u - kScanZero * correction);
-}
-
-inline void lay_weights(const TrellisCode& code, const TrellisScan& scan, ScanPrepared& p) {
-  __builtin_memset(p.weights, 0, p.blocks * kTrellisBlock * p.lanes * sizeof(ScanWeight));
-  __builtin_memset(p.corrections, 0, max_of(p.lanes, kLanes) * sizeof(int32_t));
-  if (scan.queries == 1) return lay_query(code, scan, p, 0, p.weights, kScanPack);
-  for (int64_t first = 0, lanes; first < p.lanes; first += lanes) {
-    lanes = panel_vectors(scan.queries - first) * kLanes;
-    ScanWeight* panel = p.weights + first * p.blocks * kTrellisBlock;
-    for (int64_t l = first; l < min_of(first + lanes, scan.queries); ++l) {
-      lay_query(code, scan, p, l, panel + (l - first) * kScanPack, lanes * kScanPack);
-    }
-  }
-}
-
 int64_t trellis_scan_prepare(const TrellisCode& code, TrellisScan& scan, void* storage) {
   ScanPrepared* made;
-  const int64_t bytes = carve_scan(code, scan, storage, made);
+  const int64_t bytes = carve_scan(code, storage, made);
   if (!storage) return bytes;
   ScanPrepared& p = *made;
   scan.prepared = made;
@@ -128,7 +119,57 @@ int64_t trellis_scan_prepare(const TrellisCode& code, TrellisScan& scan, void* s
   for (int64_t b = 0; b < p.blocks; ++b) {
     p.shifts[b] = static_cast<uint8_t>(b ? scan.rise[scan.order[b - 1]] - scan.rise[scan.order[b]] : 0);
   }
-  lay_weights(code, scan, p);
+  return bytes;
+}
+
+int64_t trellis_scan_weights(const TrellisCode& code, const TrellisScan& scan, const int8_t* weights, int64_t queries,
+                             void* storage) {
+  const int64_t bytes = scan_query_bytes(code), blocks = scan_blocks(code);
+  if (!storage) return queries * bytes;
+  __builtin_memset(storage, 0, queries * bytes);
+  for (int64_t l = 0; l < queries; ++l, weights += code.coordinates) {
+    const ScanQuery query = scan_query(code, storage, l);
+    ScanWeight* out = reinterpret_cast<ScanWeight*>(query.weights);
+    uint32_t correction = 0;
+    for (int64_t b = 0; b < blocks; ++b, out += kTrellisBlock) {
+      const int64_t block = scan.order[b];
+      int32_t sum = 0;
+      for (int64_t i = 0; i < kTrellisBlock; ++i) {
+        const int64_t j = block * kTrellisBlock + scan_coordinate(i);
+        if (j >= code.coordinates) continue;
+        out[i] = weights[j];
+        sum += weights[j];
+      }
+      correction += static_cast<uint32_t>(sum) << scan.rise[block];
+    }
+    *query.correction = static_cast<int32_t>(0u - kScanZero * correction);
+  }
+  return queries * bytes;
+}
+
+// Lane by lane, sixteen groups at a time: a group's lanes lie in one or two lines, which stay in the cache meanwhile.
+int64_t trellis_scan_choose(const TrellisCode& code, const void* weights, const int32_t* which, int64_t count,
+                            void* storage) {
+  ScanChosen chosen;
+  const int64_t bytes = carve_chosen(code, count, storage, chosen), groups = scan_blocks(code) * kScanGroups;
+  if (!storage) return bytes;
+  __builtin_memset(chosen.corrections, 0, max_of(chosen.lanes, kLanes) * sizeof(int32_t));
+  for (int64_t first = 0, lanes; first < count; first += lanes) {
+    lanes = count == 1 ? 1 : panel_vectors(count - first) * kLanes;
+    int32_t* panel = chosen.weights + first * groups;
+    const int64_t used = min_of(lanes, count - first);
+    if (used < lanes) __builtin_memset(panel, 0, lanes * groups * sizeof(int32_t));
+    for (int64_t g = 0; g < groups; g += kScanGroups / 2) {
+      for (int64_t l = 0; l < used; ++l) {
+        const int32_t* from = scan_query(code, weights, which[first + l]).weights + g;
+        int32_t* to = panel + g * lanes + l;
+        for (int64_t i = 0; i < kScanGroups / 2; ++i) to[i * lanes] = from[i];
+      }
+    }
+    for (int64_t l = 0; l < used; ++l) {
+      chosen.corrections[first + l] = *scan_query(code, weights, which[first + l]).correction;
+    }
+  }
   return bytes;
 }
 
@@ -141,9 +182,9 @@ CODEWORD_INLINE void fetch_ahead(const uint8_t* codes, int64_t bytes) {
 // One query, kCount rows.
 template <int64_t kCount>
 CODEWORD_INLINE void scan_one(const TrellisCode& code, const ScanPrepared& p, const TrellisScan& scan,
-                              const uint8_t* codes, int32_t* sums) {
+                              const ScanChosen& chosen, const uint8_t* codes, int32_t* sums) {
   Words acc[4] = {zero_words(), zero_words(), zero_words(), zero_words()};
-  const ScanWeight* weights = p.weights;
+  const ScanWeight* weights = reinterpret_cast<const ScanWeight*>(chosen.weights);
   for (int64_t b = 0; b < p.blocks; ++b, weights += kTrellisBlock) {
     if (p.shifts[b]) {
       CODEWORD_UNROLL
@@ -157,7 +198,7 @@ CODEWORD_INLINE void scan_one(const TrellisCode& code, const ScanPrepared& p, co
       for (int64_t r = 0; r < kCount; ++r) acc[r] = dot_lanes(acc[r], values[r][v], w);
     }
   }
-  const Words correction = load_words(p.corrections);  // in one lane
+  const Words correction = load_words(chosen.corrections);  // in one lane
   for (int64_t r = 0; r < kCount; ++r) acc[r] = add(acc[r], correction);
   if constexpr (kCount == 4) return sum_lanes(acc, sums);
   int32_t four[4];
@@ -179,11 +220,11 @@ CODEWORD_INLINE int64_t end_of_run(const ScanPrepared& p, int64_t b) {
 // A tile of values, blocks in order, times the panel of kVectors vectors of queries from query `first` on.
 #if CODEWORD_AMX
 template <int64_t kVectors>
-inline void scan_panel(const ScanPrepared& p, int64_t first, const ScanValue* values, int64_t rows, int64_t n,
-                       int32_t* sums) {
+inline void scan_panel(const ScanPrepared& p, const ScanChosen& chosen, int64_t first, const ScanValue* values,
+                       int64_t rows, int64_t n, int32_t* sums) {
   constexpr int64_t kWidth = kVectors * kLanes;
   const int64_t stride = p.blocks * kTrellisBlock;
-  const int32_t* weights = reinterpret_cast<const int32_t*>(p.weights + first * stride);
+  const int32_t* weights = chosen.weights + first * p.blocks * kScanGroups;
   alignas(64) const int32_t zeros[kWidth] = {};
   alignas(64) int32_t total[kScanTile * kWidth], run[kScanTile * kWidth];
   settle_memory();
@@ -203,7 +244,7 @@ inline void scan_panel(const ScanPrepared& p, int64_t first, const ScanValue* va
   }
   for (int64_t v = 0; v < kVectors; ++v) {
     const int64_t l = first + v * kLanes;
-    const Words correction = load_words(p.corrections + l);
+    const Words correction = load_words(chosen.corrections + l);
     int32_t* out = scan_sums(sums, n, 0, l);
     for (int64_t r = 0; r < rows; ++r) {
       store_words(out + r * kScanQueries, add(load_words(total + r * kWidth + v * kLanes), correction));
@@ -229,10 +270,10 @@ CODEWORD_INLINE void shift_tile(I32 (&acc)[kTileRows][kVectors], int count) {
 }
 
 template <int64_t kVectors>
-inline void scan_panel(const ScanPrepared& p, int64_t first, const ScanValue* values, int64_t rows, int64_t n,
-                       int32_t* sums) {
+inline void scan_panel(const ScanPrepared& p, const ScanChosen& chosen, int64_t first, const ScanValue* values,
+                       int64_t rows, int64_t n, int32_t* sums) {
   const int64_t stride = p.blocks * kTrellisBlock, row_bytes = stride * static_cast<int64_t>(sizeof(ScanValue));
-  const ScanWeight* weights = p.weights + first * stride;
+  const int32_t* weights = chosen.weights + first * p.blocks * kScanGroups;
   alignas(64) const int32_t zeros[kPanelVectors * kLanes] = {};
   for (int64_t i = 0; i < rows; i += kTileRows) {
     I32 acc[kTileRows][kVectors];
@@ -240,14 +281,14 @@ inline void scan_panel(const ScanPrepared& p, int64_t first, const ScanValue* va
     for (int64_t b = 0, end; b < p.blocks; b = end) {
       end = end_of_run(p, b);
       if (p.shifts[b]) shift_tile(acc, p.shifts[b]);
-      multiply_tile<ScanMultiply>(weights + b * kTrellisBlock * kVectors * kLanes,
+      multiply_tile<ScanMultiply>(weights + b * kScanGroups * kVectors * kLanes,
                                   values + i * stride + b * kTrellisBlock, row_bytes, (end - b) * kScanGroups, acc);
     }
     const int64_t last = min_of(kTileRows, rows - i);
     CODEWORD_UNROLL
     for (int64_t v = 0; v < kVectors; ++v) {
       const int64_t l = first + v * kLanes;
-      const Words correction = load_words(p.corrections + l);
+      const Words correction = load_words(chosen.corrections + l);
       int32_t* out = scan_sums(sums, n, i, l);
       CODEWORD_UNROLL
       for (int64_t r = 0; r < kTileRows; ++r) {
@@ -284,31 +325,31 @@ inline void look_up_tile(const TrellisCode& code, const ScanPrepared& p, const T
   for (; i < rows; ++i) look_up_rows<1>(code, p, scan, codes + i * size, values + i * stride);
 }
 
-inline void scan_panels(const ScanPrepared& p, int64_t queries, const ScanValue* values, int64_t rows, int64_t n,
-                        int32_t* sums) {
-  for (int64_t l = 0, vectors; l < p.lanes; l += vectors * kLanes) {
+inline void scan_panels(const ScanPrepared& p, const ScanChosen& chosen, int64_t queries, const ScanValue* values,
+                        int64_t rows, int64_t n, int32_t* sums) {
+  for (int64_t l = 0, vectors; l < chosen.lanes; l += vectors * kLanes) {
     vectors = panel_vectors(queries - l);
     if (vectors == kScanPanel) {
-      scan_panel<kScanPanel>(p, l, values, rows, n, sums);
+      scan_panel<kScanPanel>(p, chosen, l, values, rows, n, sums);
     } else if (vectors > 1) {
-      scan_panel<kScanPanel / 2>(p, l, values, rows, n, sums);
+      scan_panel<kScanPanel / 2>(p, chosen, l, values, rows, n, sums);
     } else {
-      scan_panel<1>(p, l, values, rows, n, sums);
+      scan_panel<1>(p, chosen, l, values, rows, n, sums);
     }
   }
 }
 
-inline void scan_rows(const TrellisCode& code, const TrellisScan& scan, const uint8_t* codes, int64_t n, int32_t* sums,
-                      ScanValue* values) {
+inline void scan_rows(const TrellisCode& code, const TrellisScan& scan, const ScanChosen& chosen, int64_t queries,
+                      const uint8_t* codes, int64_t n, int32_t* sums, ScanValue* values) {
   const ScanPrepared& p = *static_cast<const ScanPrepared*>(scan.prepared);
   const int64_t size = code.code_size;
-  if (scan.queries == 1) {
+  if (queries == 1) {
     int64_t i = 0;
     for (; i + kScanRows <= n; i += kScanRows) {
       fetch_ahead(codes + i * size, kScanRows * size);
-      scan_one<kScanRows>(code, p, scan, codes + i * size, sums + i);
+      scan_one<kScanRows>(code, p, scan, chosen, codes + i * size, sums + i);
     }
-    for (; i < n; ++i) scan_one<1>(code, p, scan, codes + i * size, sums + i);
+    for (; i < n; ++i) scan_one<1>(code, p, scan, chosen, codes + i * size, sums + i);
     return;
   }
 #if CODEWORD_AMX
@@ -317,17 +358,18 @@ inline void scan_rows(const TrellisCode& code, const TrellisScan& scan, const ui
   for (int64_t i = 0; i < n; i += kScanTile) {
     const int64_t rows = min_of(kScanTile, n - i);
     look_up_tile(code, p, scan, codes + i * size, rows, values);
-    scan_panels(p, scan.queries, values, rows, n, sums + i * kScanQueries);
+    scan_panels(p, chosen, queries, values, rows, n, sums + i * kScanQueries);
   }
 }
 
-int64_t trellis_scan(const TrellisCode& code, const TrellisScan& scan, const uint8_t* codes, int64_t n, int32_t* sums,
-                     void* scratch) {
-  const int64_t blocks = (code.coordinates + kTrellisBlock - 1) / kTrellisBlock;
+int64_t trellis_scan(const TrellisCode& code, const TrellisScan& scan, const void* chosen, int64_t queries,
+                     const uint8_t* codes, int64_t n, int32_t* sums, void* scratch) {
   Carver carver = {static_cast<char*>(scratch)};
-  ScanValue* values = carver.take<ScanValue>(kScanTile * blocks * kTrellisBlock);
+  ScanValue* values = carver.take<ScanValue>(kScanTile * scan_blocks(code) * kTrellisBlock);
   if (!scratch) return carver.used;
-  scan_rows(code, scan, codes, n, sums, values);
+  ScanChosen panels;
+  carve_chosen(code, queries, chosen, panels);
+  scan_rows(code, scan, panels, queries, codes, n, sums, values);
   return carver.used;
 }
 

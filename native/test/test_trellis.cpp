@@ -189,17 +189,24 @@ void check_scans(int width, int64_t steps, int64_t queries, int merged) {
   std::vector<uint8_t> rise(blocks);
   for (int64_t b = 0; b < blocks; ++b) order.push_back(static_cast<int32_t>(blocks - 1 - b));
   for (int64_t b = 0; b < blocks; ++b) rise[b] = static_cast<uint8_t>(b);
-  TrellisScan scan = {queries, values.data(), {17, 66}, weights.data(), order.data(), rise.data(), nullptr};
+  TrellisScan scan = {values.data(), {17, 66}, order.data(), rise.data(), nullptr};
   const auto memory = [](std::vector<uint64_t>& v, int64_t bytes) {
     v.resize(bytes / 8 + 8);
     return reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(v.data()) + 63) / 64 * 64);
   };
-  std::vector<uint64_t> storage, scratch, more;
+  std::vector<uint64_t> storage, laid, chosen, scratch, more;
   kernels().trellis_scan_prepare(example.code, scan,
                                  memory(storage, kernels().trellis_scan_prepare(example.code, scan, nullptr)));
   std::vector<int32_t> sums(n * 32);
-  const int64_t bytes = kernels().trellis_scan(example.code, scan, nullptr, 0, nullptr, nullptr);
-  kernels().trellis_scan(example.code, scan, codes.data(), n, sums.data(), memory(scratch, bytes));
+  // The last query first: any may be chosen, in any order.
+  std::vector<int32_t> which;
+  for (int64_t l = queries; l-- > 0;) which.push_back(static_cast<int32_t>(l));
+  void* all = memory(laid, kernels().trellis_scan_weights(example.code, scan, nullptr, queries, nullptr));
+  kernels().trellis_scan_weights(example.code, scan, weights.data(), queries, all);
+  void* some = memory(chosen, kernels().trellis_scan_choose(example.code, nullptr, nullptr, queries, nullptr));
+  kernels().trellis_scan_choose(example.code, all, which.data(), queries, some);
+  const int64_t bytes = kernels().trellis_scan(example.code, scan, nullptr, 0, nullptr, 0, nullptr, nullptr);
+  kernels().trellis_scan(example.code, scan, some, queries, codes.data(), n, sums.data(), memory(scratch, bytes));
   std::vector<int64_t> products(n * queries);
   const int64_t room = kernels().trellis_dot(example.code, nullptr, 0, nullptr, 0, nullptr, 0, nullptr);
   kernels().trellis_dot(example.code, codes.data(), n, wide.data(), queries, products.data(), n, memory(more, room));
@@ -213,7 +220,7 @@ void check_scans(int width, int64_t steps, int64_t queries, int merged) {
         sum += (value - 128) * weights[l * d + j] * (int64_t(1) << rise[j / 64]);
         product += value * wide[l * d + j];
       }
-      CHECK(static_cast<uint32_t>(sums[queries == 1 ? i : i * 32 + l]) == static_cast<uint32_t>(sum));
+      CHECK(static_cast<uint32_t>(sums[queries == 1 ? i : i * 32 + queries - 1 - l]) == static_cast<uint32_t>(sum));
       CHECK(products[l * n + i] == product);
     }
   }
@@ -230,6 +237,10 @@ TEST(trellis_scan) {
 }
 
 TEST(trellis_scan_prepare) { check_scans(3, 24, 1, 0); }
+
+TEST(trellis_scan_weights) { check_scans(2, 40, 1, 0); }
+
+TEST(trellis_scan_choose) { check_scans(2, 40, 19, 0); }
 
 TEST(trellis_encode) {
   for (int width = 1; width <= 6; ++width) {

@@ -225,6 +225,30 @@ def decode_levels(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None)
     Rows (n, d) float32 of packed codes: level levels[j, index] of each coordinate, levels[j, 0] for 0 bits.
     """
 
+class RowScorer:
+    """Scores packed codes for any of a batch of queries."""
+
+class NearestPools:
+    """The k nearest rows of each of q queries."""
+
+    def __init__(self, q: int, k: int) -> None: ...
+
+    def sorted(self) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')]]:
+        """
+        distances float32 and names int64 (q, k), nearest first, ties by name; infinity and 2^63 - 1 where there are fewer.
+        """
+
+def search_lists(pools: NearestPools, scorer: RowScorer, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], side: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)] | None, out: Annotated[NDArray[numpy.bool_], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, ids: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, first: int, bounds: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], probes: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, ends: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, before: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], after: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], floor: float, factors: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, terms: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, squares: Sequence[RowScorer], cosine: bool) -> None:
+    """
+    Offer to query i the rows bounds[l] to bounds[l + 1] of every list l of probes[ends[i]] to probes[ends[i + 1]], or of all:
+    names ids[i] or first + i, distances as core/list_search.h defines them; rows of `out` are left out.
+    """
+
+def nearest_of(distances: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], names: Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu', writable=False)], k: int) -> tuple[Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')]]:
+    """
+    Of each row of distances and names (q, c) the min(k, c) nearest, nearest first, ties by name.
+    """
+
 def pairwise_dot(a: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], b: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu')]:
     """
     Inner products (n, k) float64 of the rows of `a` (n, d) and `b` (k, d) float32, summed in lane order.
@@ -278,6 +302,14 @@ def scan_squares(codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None),
 def centred_sums(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], y: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], mean: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu')]:
     """
     <a, a>, <a, b>, <x, x> (n, 3) float64 in lane order for rows x, y (n, d) with a = x - mean, b = y - mean.
+    """
+
+def lane_sums(a: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu')]:
+    """Sums (n) of the rows of a (n, d) float64 in lane order."""
+
+def lane_dots(a: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)], b: Annotated[NDArray[numpy.float64], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', device='cpu')]:
+    """
+    Inner products (n) of the rows of a and b (n, d) float64, b perhaps of one row for all, in lane order.
     """
 
 def offer(list_distances: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], list_ids: Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')], distances: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], ids: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
@@ -350,13 +382,19 @@ class Trellis:
     def dot_each(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.int16], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')]:
         """The same (q, n) for codes (q, n, code_size): those of each query."""
 
-class TrellisQueries:
-    """int8 weights of a batch of queries against trellis codes."""
+class TrellisTables:
+    """Tables of 8 bits that scans of trellis codes look up."""
 
-    def __init__(self, trellis: Trellis, values: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], periods: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.int8], dict(shape=(None, None), order='C', device='cpu', writable=False)], order: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], rise: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
+    def __init__(self, trellis: Trellis, values: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], periods: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], order: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], rise: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
         """
-        values (tables * 256), periods (2), weights (q, coordinates), order and rise (blocks): see TrellisScan in kernels.h.
+        values (tables * 256), periods (2), order and rise (blocks): see TrellisScan in kernels.h.
         """
 
-    def scan(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], scale: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
+class TrellisQueries(RowScorer):
+    """int8 weights of a batch of queries for trellis codes."""
+
+    def __init__(self, tables: TrellisTables, weights: Annotated[NDArray[numpy.int8], dict(shape=(None, None), order='C', device='cpu', writable=False)], scale: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], bias: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)]) -> None:
+        """weights (q, coordinates), scale and bias (q)."""
+
+    def scan(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
         """sum * scale + bias (q, n) float32 of codes (n, code_size)."""

@@ -76,8 +76,10 @@ def rows(
 
 def fits_float32(dtype: np.dtype[Any]) -> bool:
     """Whether float32 holds every value of `dtype` exactly."""
+    if dtype.kind == "f":
+        return dtype.itemsize <= 4
     small_integer = dtype.kind in "iu" and dtype.itemsize <= 2
-    return small_integer or dtype.kind == "b" or dtype.name in ("float16", "bfloat16", "float32")
+    return small_integer or dtype.kind == "b" or dtype.name == "bfloat16"
 
 
 def to_array(X: Any, name: str) -> NDArray[Any]:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword import _native
+
 F64 = NDArray[np.float64]
-_LANES = 8
 
 
 def lane_sum(P: F64) -> F64:
@@ -23,20 +24,12 @@ def lane_sum(P: F64) -> F64:
     >>> lane_sum(np.arange(20.0).reshape(2, 10))
     array([ 45., 145.])
     """
-    n, d = P.shape
-    whole = d // _LANES * _LANES
-    a = np.zeros((n, _LANES))
-    for start in range(0, whole, _LANES):
-        a += P[:, start : start + _LANES]
-    a[:, : d - whole] += P[:, whole:]
-    b = a[:, :4] + a[:, 4:]
-    c = b[:, :2] + b[:, 2:]
-    return np.asarray(c[:, 0] + c[:, 1])
+    return _native.lane_sums(np.ascontiguousarray(P, np.float64))
 
 
 def lane_dot(A: NDArray[Any], B: NDArray[Any]) -> F64:
-    """Inner products of the rows of `A` and `B` (n, d) in float64, float64 (n,): products of float32 are exact."""
-    return lane_sum(np.multiply(A, B, dtype=np.float64))
+    """Inner products of the rows of `A` and `B` (n, d), or (1, d) for all, in float64 (n,): products of float32 are exact."""
+    return _native.lane_dots(np.ascontiguousarray(A, np.float64), np.ascontiguousarray(B, np.float64))
 
 
 def unit_rows(X: NDArray[Any]) -> F64:

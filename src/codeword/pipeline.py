@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from codeword import checks, registry
 from codeword.base import F32, METRICS, U8, Quantizer, State, Transform, array, column_statistics
 from codeword.errors import FormatError
+from codeword.first_pass import FirstPass
 from codeword.lanes import lane_dot
 from codeword.sources import Rows
 from codeword.training import passes
@@ -110,6 +111,18 @@ class Pipeline(Quantizer):
             X = transform._forward(X)
         return self.quantizer._encode(X)
 
+    def _offset(self) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """b (d,) of ``x̂ = A ŷ + b``, and ``Aᵀ b`` (1, d_out); kept until a transform is fitted anew."""
+        parts = [t.offset for t in self.transforms]
+        kept, offset, along = self.__dict__.get("_kept_offset", (None, None, None))
+        if kept is None or len(kept) != len(parts) or any(a is not b for a, b in zip(kept, parts, strict=True)):
+            assert self.d is not None
+            offset = _affine_offset(self.transforms, self.d)
+            along = _project(self.transforms, offset[None]).astype(np.float32)
+            self._kept_offset = (parts, offset, along)
+        assert offset is not None and along is not None
+        return offset, along
+
     def indices(self, codes: Any) -> NDArray[np.uint32]:
         """Codeword numbers of `codes`: see the quantizer's `indices`."""
         return self.quantizer.indices(codes)  # type: ignore[attr-defined, no-any-return]
@@ -117,7 +130,10 @@ class Pipeline(Quantizer):
     def scorer(self, queries: Any, metric: str = "l2") -> Any:
         self._check_fitted()
         checks.choice(metric, "metric", METRICS)
-        return PipelineScorer(self, checks.rows(queries, "queries", d=self.d, wide=True, empty=True), metric)
+        return self._scorer(checks.rows(queries, "queries", d=self.d, wide=True, empty=True), metric)
+
+    def _scorer(self, queries: NDArray[Any], metric: str) -> PipelineScorer:
+        return PipelineScorer(self, queries, metric)
 
     @property
     def estimates(self) -> bool:
@@ -204,21 +220,20 @@ class PipelineScorer:
         self.metric = metric
         Q = queries.astype(np.float64)
         d = Q.shape[1]
-        b = _affine_offset(pipeline.transforms, d)
+        b, along = pipeline._offset()
         if metric == "l2":
             inside = _project(pipeline.transforms, Q - b)
             left = lane_dot(Q - b, Q - b) - lane_dot(inside, inside)
             self._constant = left if inside.shape[1] < d else np.zeros(len(Q))
             self._inner = pipeline.quantizer._scorer(inside.astype(np.float32), "l2")
             return
-        self._constant = -lane_dot(Q, np.broadcast_to(b, Q.shape))
+        self._constant = -lane_dot(Q, b[None])
         moved: F32 = _project(pipeline.transforms, Q).astype(np.float32)
         if metric == "ip":
             self._inner = pipeline.quantizer._scorer(moved, "ip")
             return
         self._norms = np.sqrt(lane_dot(Q, Q))
         self._offset_square = float(lane_dot(b[None], b[None])[0])
-        along = _project(pipeline.transforms, b[None]).astype(np.float32)
         self._inner = pipeline.quantizer._scorer(moved, "ip")
         self._lengths = pipeline.quantizer._scorer(np.zeros((1, moved.shape[1]), np.float32), "l2")
         self._along = pipeline.quantizer._scorer(along, "ip") if along.any() else None
@@ -233,6 +248,12 @@ class PipelineScorer:
         """The first pass, where the quantizer's scorer has one."""
         scorers = [self._inner, *([self._lengths] if self.metric == "cosine" else [])]
         return self._rough if all(getattr(s, "rough", None) is not None for s in scorers) else None
+
+    @property
+    def first_pass(self) -> FirstPass | None:
+        """What gives the same for lists of codes, where the quantizer's scorer has that."""
+        inner: FirstPass | None = getattr(self._inner, "first_pass", None)
+        return None if inner is None or self.metric == "cosine" else inner.plus(self._constant)
 
     def scores(self, codes: U8) -> F32:
         """Distances float32 (q, n) of `codes` (n, code_size); smaller is closer."""
@@ -275,6 +296,8 @@ class PipelineScorer:
         return made
 
     def _rough(self, codes: U8) -> F32:
+        if (first := self.first_pass) is not None:
+            return first.scores(codes)
         inner: F32 = self._inner.rough(codes)
         return self._finished(inner, lambda: self._squares(codes, rough=True)[None])
 

@@ -236,8 +236,8 @@ class AffineScorer:
         self.metric = metric
         top = 2**bits - 1
         Q = queries.astype(np.float64)
-        weights, unit = _whole_weights(Q * step, top)
-        self._weights = _planes(weights, bits)
+        weights, unit = whole_weights(Q * step, top)
+        self._weights = planes(weights, bits)
         products = _row_sums(Q * low)
         squares = squared_norms(queries)
         if metric == "cosine":
@@ -248,11 +248,11 @@ class AffineScorer:
         self._bias = (factor * products + (squares if metric == "l2" else 0.0)).astype(np.float32)
         self._norms: dict[str, Any] = {}
         if metric != "ip":
-            linear, linear_unit = _whole_weights((2 * low * step + top * step * step)[None], top)
-            curved, curved_unit = _whole_weights((step * step)[None], 0)
+            linear, linear_unit = whole_weights((2 * low * step + top * step * step)[None], top)
+            curved, curved_unit = whole_weights((step * step)[None], 0)
             self._norms = {
-                "linear": _planes(linear, bits)[0],
-                "curved": _planes(curved, bits)[0],
+                "linear": planes(linear, bits)[0],
+                "curved": planes(curved, bits)[0],
                 "constant": float(_row_sums((low * low)[None])[0]),
                 "linear_unit": float(linear_unit[0]),
                 "curved_unit": float(curved_unit[0]),
@@ -275,17 +275,15 @@ def _row_sums(A: F64) -> F64:
     return np.asarray(np.add.accumulate(A, axis=1)[:, -1])
 
 
-def _whole_weights(weights: F64, largest_symbol: int) -> tuple[NDArray[np.int16], F64]:
+def whole_weights(weights: F64, largest_symbol: int) -> tuple[NDArray[np.int16], F64]:
     """Weights (q, d) as int16 and the units (q,): 15 bits for the largest, and no sum with symbols of 2**31 or more."""
     sizes = np.abs(weights)
     unit = np.maximum(sizes.max(1) / _LARGEST_WEIGHT, _row_sums(sizes) * largest_symbol / (_LARGEST_SUM * 0.99))
-    with np.errstate(divide="ignore"):
-        inverse = np.where(unit > 0, 1.0 / unit, 0.0)
-    inverse = np.where(np.isfinite(inverse), inverse, 0.0)
+    inverse = np.divide(1.0, unit, out=np.zeros_like(unit), where=unit > 1e-300)
     return np.rint(weights * inverse[:, None]).astype(np.int16), unit
 
 
-def _planes(weights: NDArray[np.int16], bits: int) -> NDArray[np.int16]:
+def planes(weights: NDArray[np.int16], bits: int) -> NDArray[np.int16]:
     """Weights (q, d) as the planes (q, 8 / bits, code_size rounded up to 32) that `scan_fields` wants."""
     planes = 8 // bits
     code_size = -(-weights.shape[1] // planes)

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codeword import _native
-from codeword.scorers import cosine_distances, inverse_roots, squared_norms
+from codeword.first_pass import FirstPass
+from codeword.scorers import inverse_roots, squared_norms
 from codeword.trellis import UNIT
 
 if TYPE_CHECKING:
@@ -61,7 +63,6 @@ class ScanForm:
         self._narrow = np.rint(values * (127.0 / largest)[:, None]).astype(np.int64) + 128
         self._units = (largest / 127.0)[self._tables]
         self._blocks = _Blocks(self.scales * self._units)
-        self._norms: Callable[[U8], F64] | None = None
 
     def constants(self, Q: F64) -> F64:
         """What <q, x̂> (q,) has beside the coordinates' values."""
@@ -77,41 +78,38 @@ class ScanForm:
         """8-bit weights (q, coordinates) of the values, and their units (q,)."""
         return self._blocks.narrow(Q[:, self.columns] * (self.scales * self._units))
 
-    def prepared(self, weights: NDArray[np.int8]) -> _native.TrellisQueries:
-        """8-bit weights in the form that scans codes."""
-        return self._queries(self._narrow, self._blocks, weights)
+    def queries(self, weights: NDArray[np.int8], scale: F64, bias: F64) -> _native.TrellisQueries:
+        """8-bit weights in the form that scans codes: ``sum * scale + bias``."""
+        return _native.TrellisQueries(self._scanned, weights, scale.astype(np.float32), bias.astype(np.float32))
 
-    def rough_norms(self, codes: U8) -> F64:
-        """Squared norms (n,) of the reconstructions, from 8-bit squares."""
-        if self._norms is None:
-            self._norms = self._rough_norms()
-        return self._norms(codes)
-
-    def _queries(self, values: NDArray[np.int64], blocks: _Blocks, weights: NDArray[np.int8]) -> _native.TrellisQueries:
-        periods = self._merged.periods
-        return _native.TrellisQueries(self.coder, values.astype(np.uint8).ravel(), periods, weights, blocks.order, blocks.rise)
-
-    def _rough_norms(self) -> Callable[[U8], F64]:
+    @cached_property
+    def squares(self) -> tuple[_native.TrellisQueries, ...]:
+        """What squared norms of the reconstructions are the sum of, from 8-bit squares."""
         squares = self._merged.means(self._values * self._values)
         largest = squares.max(axis=1, initial=1.0)
         table = np.rint(squares * (255.0 / largest)[:, None]).astype(np.int64)
         sizes = self.scales * self.scales * (largest / 255.0)[self._tables]
         blocks = _Blocks(sizes)
         weights, unit = blocks.narrow(sizes[None])
-        curved = self._queries(table, blocks, weights)
         zero = 128.0 * float((weights.astype(np.int64) << blocks.rise[np.arange(len(sizes)) // _BLOCK]).sum()) * unit
-        constant = zero[0] + float(_row_sums((self.means * self.means)[None])[0] + _row_sums((self._fill * self._fill)[None])[0])
-        ones, nothing = np.ones(1, np.float32), np.zeros(1, np.float32)
+        constant = zero + float(_row_sums((self.means * self.means)[None])[0] + _row_sums((self._fill * self._fill)[None])[0])
+        tables = self._tables_of(table, blocks)
+        curved = _native.TrellisQueries(tables, weights, unit.astype(np.float32), constant.astype(np.float32))
         spread, line = self.scales * UNIT, np.zeros((1, len(self._fill)))
         line[0, self.columns] = 2.0 * self.means
         added = _row_sums((line[:, self.columns] * spread) ** 2)[0]
         if added <= (_NEGLIGIBLE * _row_sums((spread * spread)[None])[0]) ** 2:
-            return lambda codes: curved.scan(codes, ones, nothing)[0] * unit[0] + constant
+            return (curved,)
         weights, step = self.narrow(line)
-        straight = self.prepared(weights)
-        return lambda codes: (
-            curved.scan(codes, ones, nothing)[0] * unit[0] + straight.scan(codes, ones, nothing)[0] * step[0] + constant
-        )
+        return curved, self.queries(weights, step, np.zeros(1))
+
+    @cached_property
+    def _scanned(self) -> _native.TrellisTables:
+        return self._tables_of(self._narrow, self._blocks)
+
+    def _tables_of(self, values: NDArray[np.int64], blocks: _Blocks) -> _native.TrellisTables:
+        periods = self._merged.periods
+        return _native.TrellisTables(self.coder, values.astype(np.uint8).ravel(), periods, blocks.order, blocks.rise)
 
 
 class _Merged:
@@ -198,11 +196,6 @@ class TrellisScorer:
     queries : ndarray (q, d) float32
     metric : {"l2", "ip", "cosine"}
 
-    Attributes
-    ----------
-    rough : callable or None
-        ``rough(codes (n, code_size)) -> float32 (q, n)``; None for distances that need norms of a code of two stages.
-
     Examples
     --------
     >>> import numpy as np, codeword as cw
@@ -221,18 +214,36 @@ class TrellisScorer:
         Q = queries.astype(np.float64)
         self._weights = [form.weights(Q) for form in forms]
         self._constants = np.asarray(sum(form.constants(Q) for form in forms))
-        self._squares = squared_norms(queries)
-        self._inverse_norms = inverse_roots(self._squares)
-        self.rough: Callable[[U8], F32] | None = self._rough if metric == "ip" or len(forms) == 1 else None
-        self._narrow: list[tuple[NDArray[np.int8], F32, F32]] = []
-        if self.rough is not None:
-            factor = {"l2": np.full(len(Q), -2.0), "ip": np.full(len(Q), -1.0), "cosine": -self._inverse_norms}[metric]
-            bias = factor * self._constants + (self._squares if metric == "l2" else 0.0)
-            for form in forms:
-                narrow, unit = form.narrow(Q)
-                self._narrow.append((narrow, (factor * unit).astype(np.float32), bias.astype(np.float32)))
-                bias = np.zeros(len(Q))
-        self._prepare()
+        self._squares = np.zeros(len(Q)) if metric == "ip" else squared_norms(queries)
+        self._inverse_norms = inverse_roots(self._squares) if metric == "cosine" else self._squares
+        self._narrow: list[tuple[NDArray[np.int8], F64, F64]] = []
+        if metric != "ip" and len(forms) > 1:
+            return
+        factor = -self._inverse_norms if metric == "cosine" else np.full(len(Q), -2.0 if metric == "l2" else -1.0)
+        bias = factor * self._constants + (self._squares if metric == "l2" else 0.0)
+        for form in forms:
+            narrow, unit = form.narrow(Q)
+            self._narrow.append((narrow, factor * unit, bias))
+            bias = np.zeros(len(Q))
+
+    @property
+    def rough(self) -> Callable[[U8], F32] | None:
+        """``rough(codes (n, code_size)) -> float32 (q, n)``; None for distances that need norms of a code of two stages."""
+        return self._rough if self._narrow else None
+
+    @cached_property
+    def first_pass(self) -> FirstPass | None:
+        """What gives the same, for codes of one stage."""
+        if len(self._narrow) != 1:
+            return None
+        nothing = np.zeros(len(self._constants), np.float32)
+        ip = self.metric == "ip"
+        squares = () if ip else self._forms[0].squares
+        return FirstPass(self._prepared[0], nothing, nothing, -np.inf if ip else 0.0, None, squares, self.metric == "cosine")
+
+    @cached_property
+    def _prepared(self) -> list[_native.TrellisQueries]:
+        return [form.queries(*narrow) for form, narrow in zip(self._forms, self._narrow, strict=True)]
 
     def take(self, numbers: NDArray[np.int64]) -> TrellisScorer:
         """The scorer of some of the queries, by number."""
@@ -241,14 +252,9 @@ class TrellisScorer:
         made._constants, made._squares = self._constants[numbers], self._squares[numbers]
         made._inverse_norms = self._inverse_norms[numbers]
         made._narrow = [(narrow[numbers], factor[numbers], bias[numbers]) for narrow, factor, bias in self._narrow]
-        made._prepare()
+        for made_once in ("first_pass", "_prepared"):
+            made.__dict__.pop(made_once, None)
         return made
-
-    def _prepare(self) -> None:
-        """Make the first pass of the 8-bit weights."""
-        self._prepared = [form.prepared(narrow) for form, (narrow, _, _) in zip(self._forms, self._narrow, strict=False)]
-        if self.rough is not None:
-            self.rough = self._rough
 
     def scores(self, codes: U8) -> F32:
         """Distances float32 (q, n) of `codes` (n, code_size)."""
@@ -264,7 +270,7 @@ class TrellisScorer:
 
     def _products(self, codes: U8, dot: Callable[[ScanForm, U8, NDArray[np.int16]], NDArray[np.int64]]) -> F64:
         """Inner products (q, n) of the queries with the reconstructions."""
-        out = np.broadcast_to(self._constants[:, None], (len(self._constants), codes.shape[-2]))
+        out = self._constants[:, None]
         for form, part, (weights, unit) in zip(self._forms, self._parts(codes), self._weights, strict=True):
             out = out + unit[:, None] * dot(form, part, weights)
         return out
@@ -288,18 +294,10 @@ class TrellisScorer:
         return (1.0 - np.clip(cosines, -1.0, 1.0)).astype(np.float32)
 
     def _rough(self, codes: U8) -> F32:
-        codes = np.ascontiguousarray(codes)
-        parts = zip(self._prepared, self._narrow, self._parts(codes), strict=True)
-        scores = [prepared.scan(part, factor, bias) for prepared, (_, factor, bias), part in parts]
-        total = scores[0] if len(scores) == 1 else scores[0] + scores[1]
-        if self.metric == "ip":
-            return total
-        norms = self._forms[0].rough_norms(codes)
-        if self.metric == "cosine":
-            return cosine_distances(total, norms)
-        nothing, ones = np.zeros(len(total), np.float32), np.ones(len(norms), np.float32)
-        _native.rescale(total, nothing, ones, norms.astype(np.float32), nothing, 0.0)
-        return total
+        if self.first_pass is not None:
+            return self.first_pass.scores(codes)
+        first, second = (q.scan(part) for q, part in zip(self._prepared, self._parts(np.ascontiguousarray(codes)), strict=True))
+        return np.asarray(first + second)
 
 
 def _row_sums(A: F64) -> F64:
@@ -309,6 +307,4 @@ def _row_sums(A: F64) -> F64:
 
 def _inverse(units: F64) -> F64:
     """``1 / units``, and 0 where that is no number."""
-    with np.errstate(divide="ignore"):
-        inverse = 1.0 / units
-    return np.where(np.isfinite(inverse), inverse, 0.0)
+    return np.divide(1.0, units, out=np.zeros_like(units), where=units > 1e-300)

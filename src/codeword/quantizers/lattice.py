@@ -147,7 +147,7 @@ class LatticeScorer:
         offset = np.asarray(mean, np.float32).astype(np.float64)
         weights, unit = _whole_weights(Q * spread, coder.width, longest)
         self._weights = weights
-        squares, products = squared_norms(queries), lane_dot(Q, np.broadcast_to(offset, Q.shape))
+        squares, products = squared_norms(queries), lane_dot(Q, offset[None])
         if metric == "cosine":
             inverse = inverse_roots(squares)
             unit, products = unit * inverse, products * inverse

@@ -167,7 +167,7 @@ class ScaledQuantizer(Quantizer):
         if self.quantizer.estimates:
             return super()._scorer(queries, metric)  # scores of its own estimates are no inner products of reconstructions
         inner = self.quantizer.scorer(queries, "ip")
-        along = lane_dot(queries, np.ascontiguousarray(np.broadcast_to(self.mean, queries.shape))).astype(np.float32)
+        along = lane_dot(queries, self.mean[None]).astype(np.float32)
 
         def products(codes: U8) -> F32:
             scores: F32 = inner.scores(np.ascontiguousarray(codes[:, 1:]))

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import copy
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from numpy.typing import NDArray
 from codeword import _native, checks, keys
 from codeword.base import F32, U8, Quantizer, State, array
 from codeword.errors import FormatError
+from codeword.first_pass import FirstPass
 from codeword.lanes import lane_dot
 from codeword.training.levels import thresholds
 from codeword.training.moments import ColumnMoments
@@ -116,18 +118,29 @@ class Estimator:
             raise FormatError("estimator: expected levels that rise and means above 0")
         return cls(quantizer, metric, mean, levels, means)
 
+    @cached_property
+    def _mean_square(self) -> float:
+        return float(lane_dot(self._mean[None], self._mean[None])[0])
+
+    @cached_property
+    def _terms(self) -> tuple[F32, F32]:
+        """What the two bytes of a row stand for in its distances: a factor and a term."""
+        gains, seconds = self._levels.astype(np.float64)
+        factor, term = (2.0 * gains, seconds * seconds) if self.metric == "l2" else (gains, -seconds)
+        return factor.astype(np.float32), term.astype(np.float32)
+
     def _sums(self, X: F32, codes: U8) -> F64:
         return _native.centred_sums(np.ascontiguousarray(X), self.quantizer.decode(codes), self._mean)
 
     def _numbers(self, sums: F64) -> F64:
         """Gain and second number (n, 2)."""
         squares, lengths = sums[:, 0], np.sqrt(sums[:, 2])
-        along_mean = (sums[:, 2] - squares + float(lane_dot(self._mean[None], self._mean[None])[0])) / 2  # <mean, x>
+        along_mean = (sums[:, 2] - squares + self._mean_square) / 2  # <mean, x>
         gains = np.where(squares > 0, _gains(sums), 0.0)
         if self.metric == "l2":
             return np.stack([gains, np.sqrt(squares)], axis=1)
         if self.metric == "ip":
-            return np.stack([gains, along_mean - float(lane_dot(self._mean[None], self._mean[None])[0])], axis=1)
+            return np.stack([gains, along_mean - self._mean_square], axis=1)
         scale = np.divide(1.0, lengths * self._means[1], out=np.zeros_like(lengths), where=lengths > 0)
         return np.stack([gains * scale, along_mean * scale], axis=1)
 
@@ -143,25 +156,32 @@ class EstimatingScorer:
         if metric == "cosine":
             queries = queries * np.divide(unit, lengths, out=np.zeros_like(lengths), where=lengths > 0)[:, None]
         centred = (queries - mean).astype(np.float32)
-        self._inner = estimator.quantizer.scorer(centred, "ip")
+        self._inner = estimator.quantizer._scorer(centred, "ip")
         self.rough = None if getattr(self._inner, "rough", None) is None else self._rough
         self.take: Callable[[NDArray[np.int64]], EstimatingScorer] | None
         self.take = None if getattr(self._inner, "take", None) is None else self._take
         wide = centred.astype(np.float64)
-        along = lane_dot(wide, np.broadcast_to(mean, wide.shape))  # <q̃, mean>
-        gains, seconds = estimator._levels.astype(np.float64)
+        along = lane_dot(wide, mean)  # <q̃, mean>
         self._floor = -np.inf if metric == "ip" else 0.0
         if metric == "l2":
-            before, after, factor, term = along, lane_dot(wide, wide), 2.0 * gains, seconds * seconds
+            before, after = along, lane_dot(wide, wide)
         elif metric == "ip":
-            before, factor, term = along, gains, -seconds
-            after = -along - float(lane_dot(mean, mean)[0])
+            before, after = along, -along - estimator._mean_square
         else:
             # <q̃, mean> / (|x| unit) = <q̃, mean> f gain / (|x| unit), of which the second factor is one number; f is about its mean.
-            before, factor, term = (1.0 - mean_f) * along, gains, -seconds
-            after = np.ones(len(queries))
+            before, after = (1.0 - mean_f) * along, np.ones(len(queries))
         self._before, self._after = before.astype(np.float32), after.astype(np.float32)
-        self._factor, self._term = factor.astype(np.float32), term.astype(np.float32)
+        self._factor, self._term = estimator._terms
+
+    @cached_property
+    def first_pass(self) -> FirstPass | None:
+        """What gives the same as `rough` for lists of codes, where the quantizer's scorer has that and all queries a direction."""
+        inner: FirstPass | None = getattr(self._inner, "first_pass", None)
+        if inner is None or inner.levels is not None or inner.squares or self._nowhere.size:
+            return None
+        levels = (self._factor, self._term)
+        before = (inner.before + self._before.astype(np.float64)).astype(np.float32)
+        return FirstPass(inner.scorer, before, self._after, self._floor, levels)
 
     def scores(self, codes: U8, side: U8) -> F32:
         """Distances float32 (q, n) of `codes` (n, code_size) with their `side` (n, 2)."""
@@ -178,6 +198,7 @@ class EstimatingScorer:
     def _take(self, numbers: NDArray[np.int64]) -> EstimatingScorer:
         """The scorer of some of the queries."""
         made = copy(self)
+        made.__dict__.pop("first_pass", None)
         made._inner = self._inner.take(numbers)
         made.rough = None if self.rough is None else made._rough
         made._nowhere = np.flatnonzero(np.isin(numbers, self._nowhere))
@@ -185,6 +206,8 @@ class EstimatingScorer:
         return made
 
     def _rough(self, codes: U8, side: U8) -> F32:
+        if self.first_pass is not None:
+            return self.first_pass.scores(codes, side)
         return self._finished(self._inner.rough(codes), side)
 
     def _finished(self, products: F32, side: U8) -> F32:

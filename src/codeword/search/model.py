@@ -24,7 +24,7 @@ from codeword.search.partition import Lists, Partition, Undivided, default_lists
 from codeword.search.refine import DTYPES, Originals, Refiner, SecondCode
 from codeword.search.scan import Counters, Nearest, Source
 from codeword.search.segment import I64, Segment
-from codeword.search.view import Chosen, View
+from codeword.search.view import Chosen, Probes, View
 
 _STREAM = 0x1DE7
 _SAMPLE_ROWS = 1 << 15
@@ -160,7 +160,7 @@ class Model:
             return Source(lambda batch: self.quantizer.scorer(batch, self.metric), ("codes",))
         return Source(self.estimator.scorer, ("codes", "side"))
 
-    def probes(self, Q: NDArray[Any], view: View, k: int, effort: int | None) -> list[I64] | None:
+    def probes(self, Q: NDArray[Any], view: View, k: int, effort: int | None) -> Probes | None:
         """The lists that each query looks into; with at least the candidates that are wanted."""
         return None if effort is None else self.partition.probes(Q, effort, view, min(self._candidates(k), view.n))
 

@@ -18,14 +18,16 @@ from numpy.typing import NDArray
 from codeword import _native
 from codeword.base import State
 from codeword.lanes import lane_dot
+from codeword.scorers import planes, whole_weights
 from codeword.search.segment import I64
-from codeword.search.view import View
+from codeword.search.view import Probes, View
 from codeword.training.nearest import nearest, pack
 
 F32 = NDArray[np.float32]
 _ROWS_A_LIST = 64  # most that training looks at
 _FEWEST_ROWS = 20_000  # with fewer, scanning all is as fast
 _NO_ID = 2**63 - 1
+_BITS, _TOP = 8, 255
 
 
 class Partition(Protocol):
@@ -36,7 +38,7 @@ class Partition(Protocol):
     def labels(self, X: F32) -> I64 | None:
         """The list (n,) of each of the rows `X` (n, d); None: all are in list 0."""
 
-    def probes(self, queries: NDArray[Any], effort: int, view: View, least: int) -> list[I64] | None:
+    def probes(self, queries: NDArray[Any], effort: int, view: View, least: int) -> Probes | None:
         """The lists that each of `queries` (q, d) looks into: `effort` of them, or more until they have `least` rows; None: all."""
 
     @property
@@ -56,7 +58,7 @@ class Undivided:
     def labels(self, X: F32) -> I64 | None:
         return None
 
-    def probes(self, queries: NDArray[Any], effort: int, view: View, least: int) -> list[I64] | None:
+    def probes(self, queries: NDArray[Any], effort: int, view: View, least: int) -> Probes | None:
         return None
 
     def state(self) -> State:
@@ -77,6 +79,7 @@ class Lists:
     def __init__(self, metric: str, codebook: F32) -> None:
         self.metric, self.codebook, self.lists = metric, codebook, len(codebook)
         self._packed = pack([codebook])
+        self._rough = _Rough(codebook, norms=metric != "ip")
 
     @classmethod
     def fit(cls, metric: str, lists: int, X: F32) -> Lists:
@@ -91,17 +94,17 @@ class Lists:
         labels, _ = nearest(np.ascontiguousarray(rows), self._packed, 2 * self.codebook.size)
         return labels[:, 0].astype(np.int64)
 
-    def probes(self, queries: NDArray[Any], effort: int, view: View, least: int) -> list[I64] | None:
+    def probes(self, queries: NDArray[Any], effort: int, view: View, least: int) -> Probes | None:
         if effort >= self.lists:
             return None
         chosen = self._nearest(queries, effort)
         enough = view.list_sizes[chosen].sum(axis=1) >= least
-        probes = list(chosen)
-        if not enough.all():
-            short = np.flatnonzero(~enough)
-            for i, order in zip(short.tolist(), self._nearest(queries[short], self.lists), strict=True):
-                probes[i] = order[: int(np.searchsorted(np.cumsum(view.list_sizes[order]), least)) + 1]
-        return probes
+        if enough.all():
+            return Probes(chosen.ravel(), np.arange(0, chosen.size + 1, effort))
+        lists, short = list(chosen), np.flatnonzero(~enough)
+        for i, order in zip(short.tolist(), self._nearest(queries[short], self.lists), strict=True):
+            lists[i] = order[: int(np.searchsorted(np.cumsum(view.list_sizes[order]), least)) + 1]
+        return Probes(np.concatenate(lists), np.cumsum([0, *(len(part) for part in lists)]))
 
     def ranks(self, queries: NDArray[Any], lists: I64) -> I64:
         """How many lists each query (q,) would look into before it came to each of `lists` (q, k)."""
@@ -118,12 +121,36 @@ class Lists:
 
     def _nearest(self, queries: NDArray[Any], count: int) -> I64:
         """The `count` nearest lists (q, count) of each query, ties to the lower number."""
-        Q = np.ascontiguousarray(_units(queries) if self.metric == "cosine" else queries, np.float32)
-        away = 0.0 - _native.pairwise_dot(Q, self.codebook) if self.metric == "ip" else _native.pairwise_sqdist(Q, self.codebook)
-        distances, lists = np.full((len(Q), count), np.inf, np.float32), np.full((len(Q), count), _NO_ID)
-        _native.offer_range(distances, lists, away.astype(np.float32), 0)
+        away = self._rough.scores(_units(queries) if self.metric == "cosine" else queries)
+        distances, lists = np.full((len(away), count), np.inf, np.float32), np.full((len(away), count), _NO_ID)
+        _native.offer_range(distances, lists, away, 0)
         _native.sort_lists(distances, lists)
         return lists
+
+
+class _Rough:
+    """Codewords with 8 bits a coordinate: which are near a query is decided by sums of integers, the same on every machine.
+
+    The error is a 500th of a coordinate's range, next to which distances between codewords are large.
+    """
+
+    def __init__(self, codebook: F32, norms: bool) -> None:
+        wide = codebook.astype(np.float64)
+        self._low = wide.min(axis=0)
+        self._step = (wide.max(axis=0) - self._low) / _TOP
+        inverse = np.divide(1.0, self._step, out=np.zeros_like(self._step), where=self._step > 0)
+        self._codes = np.rint((wide - self._low) * inverse).astype(np.uint8)
+        self._norms = lane_dot(wide, wide).astype(np.float32) if norms else None
+
+    def scores(self, queries: NDArray[Any]) -> F32:
+        """Squared distances, less the query's own norm, or negative inner products (q, codewords) float32."""
+        Q = queries.astype(np.float64)
+        weights, unit = whole_weights(Q * self._step, _TOP)
+        factor = -1.0 if self._norms is None else -2.0
+        bias = factor * np.add.accumulate(Q * self._low, axis=1)[:, -1]
+        scale, bias32 = (factor * unit).astype(np.float32), bias.astype(np.float32)
+        scores = _native.scan_fields(self._codes, planes(weights, _BITS), scale, bias32)
+        return scores if self._norms is None else scores + self._norms
 
 
 def default_lists(n: int) -> int:

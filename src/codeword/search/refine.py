@@ -164,7 +164,7 @@ class SecondCode:
             return (0.0 - products).astype(np.float32)
         length = (lengths[0].astype(np.float64) + 1.0) * self._unit
         if self.metric == "l2":
-            products -= lane_dot(Q, np.broadcast_to(self._mean, Q.shape))[:, None]
+            products -= lane_dot(Q, self._mean[None])[:, None]
             return np.maximum(lane_dot(Q, Q)[:, None] + length * length - 2.0 * products, 0.0).astype(np.float32)
         norms = np.sqrt(lane_dot(Q, Q))[:, None] * length
         cosines = np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from codeword import _native, runtime
 from codeword.search.segment import I64
-from codeword.search.view import Piece, View
+from codeword.search.view import Piece, Probes, View
 
 F32 = NDArray[np.float32]
 NO_ID = 2**63 - 1
@@ -79,7 +79,7 @@ class Task:
     view : View
     source : Source
     queries : ndarray (q, d)
-    probes : list of ndarray, optional
+    probes : Probes, optional
         The lists that each query looks into; None: all.
     by_number : bool
         Rows are named by number, not by id.
@@ -88,7 +88,7 @@ class Task:
     view: View
     source: Source
     queries: NDArray[Any]
-    probes: list[I64] | None
+    probes: Probes | None
     by_number: bool = False
     progress: Any = None
     scanned: I64 = field(init=False)
@@ -100,6 +100,25 @@ class Task:
     @property
     def two_passes(self) -> bool:
         return getattr(self.scorer, "rough", None) is not None and hasattr(self.scorer, "refine")
+
+    def first_pass(self, wanted: int) -> Nearest | None:
+        """The `wanted` nearest rows of every query, by number, of the first pass in native code; None where that cannot be."""
+        first = getattr(self.scorer, "first_pass", None)
+        if first is None or any(rows is not None for _, rows, _ in self.view.chosen):
+            return None
+        pools = _native.NearestPools(len(self.queries), wanted)
+        probes, ends = (None, None) if self.probes is None else self.probes
+        for number, (segment, (out, _, _)) in enumerate(zip(self.view.segments, self.view.chosen, strict=True)):
+            columns = [np.ascontiguousarray(segment.columns[name]) for name in self.source.columns]
+            first.search(pools, columns, out, None, int(self.view.bases[number]), segment.bounds, probes, ends)
+            if probes is None or ends is None:
+                self.scanned += segment.n
+            else:
+                counted = np.concatenate([[0], np.cumsum((segment.bounds[1:] - segment.bounds[:-1])[probes])])
+                self.scanned += counted[ends[1:]] - counted[ends[:-1]]
+        if self.progress is not None:
+            self.progress.advance(int(self.scanned.sum()))
+        return Nearest(*pools.sorted())
 
     def offer_all(self, lists: Nearest, rough: bool) -> None:
         """Offer the rows of every query's lists to its list of the nearest."""
@@ -133,13 +152,12 @@ class Task:
             return
         take = getattr(self.scorer, "take", None)
         if take is None or len(self.queries) < _FEW_QUERIES:
-            for i, lists in enumerate(self.probes):
+            for i in range(len(self.queries)):
                 scorer = self.scorer if len(self.queries) == 1 else self.source.scorer(self.queries[i : i + 1])
-                for pieces in _parts(self.view.of_lists(np.sort(lists))):
+                for pieces in _parts(self.view.of_lists(np.sort(self.probes.of(i)))):
                     yield np.array([i]), scorer, pieces
             return
-        counts = [len(lists) for lists in self.probes]
-        lists, queries = np.concatenate(self.probes), np.repeat(np.arange(len(counts)), counts)
+        lists, queries = self.probes.lists, np.repeat(np.arange(len(self.queries)), self.probes.counts)
         order = np.argsort(lists, kind="stable")
         ends = np.flatnonzero(np.diff(lists[order], append=-1)) + 1
         for start, stop in zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True):
@@ -167,7 +185,7 @@ class Task:
 
 
 def nearest(
-    view: View, source: Source, queries: NDArray[Any], k: int, probes: list[I64] | None = None, *, by_number: bool = False
+    view: View, source: Source, queries: NDArray[Any], k: int, probes: Probes | None = None, *, by_number: bool = False
 ) -> tuple[Nearest, Counters]:
     """The k nearest rows of a view to each query.
 
@@ -179,7 +197,7 @@ def nearest(
     queries : ndarray (q, d)
     k : int
         Where the view has fewer rows, all of them are returned.
-    probes : list of ndarray, optional
+    probes : Probes, optional
         Lists that each query looks into, with at least min(k, view.n) rows; None: all.
     by_number : bool
         Return the rows' numbers in the view instead of ids; equal distances then go by number.
@@ -205,40 +223,39 @@ def nearest(
     with runtime.Progress("search", q * view.n, "distances") as progress:
         for first in range(0, q, step):
             batch = slice(first, min(q, first + step))
-            mine = None if probes is None else probes[batch]
+            mine = None if probes is None else probes.part(batch.start, batch.stop)
             task = Task(view, source, queries[batch], mine, by_number, progress)
             counters.again[batch] = _batch(task, found[batch], wanted)
             counters.codes[batch] = task.scanned
-            counters.lists[batch] = len(view.list_sizes) if mine is None else [len(lists) for lists in mine]
+            counters.lists[batch] = len(view.list_sizes) if mine is None else mine.counts
     if int(found.names.max()) == NO_ID:
         raise ValueError("queries: some distances are no float32 numbers; scale vectors and queries down")
-    _native.sort_lists(found.distances, found.names)
     return found, counters
 
 
 def _batch(task: Task, found: Nearest, wanted: int) -> int | I64:
-    """Fill the lists of a batch; returns how many rows of each query were scored again."""
+    """Fill the sorted lists of a batch; returns how many rows of each query were scored again."""
     if not task.two_passes or 2 * wanted > task.view.n:
         task.offer_all(found, rough=False)
+        _native.sort_lists(found.distances, found.names)
         return 0
     by_number, task.by_number = task.by_number, True
-    near = Nearest.empty(len(found.names), wanted)
-    task.offer_all(near, rough=True)
+    near = task.first_pass(wanted)
+    if near is None:
+        near = Nearest.empty(len(found.names), wanted)
+        task.offer_all(near, rough=True)
     missing = near.names == NO_ID
     numbers = np.where(missing, 0, near.names)
     again = np.ascontiguousarray(task.scorer.refine(*task.view.at(task.source.columns, numbers)), np.float32)
     again[missing] = np.inf
     known = numbers if by_number else task.view.ids_at(numbers)
     known[missing] = NO_ID
-    # Farthest first: a heap, as the lists are before they are sorted.
-    order = np.lexsort((known, again), axis=1)[:, found.names.shape[1] - 1 :: -1]
-    found.names[:] = np.take_along_axis(known, order, axis=1)
-    found.distances[:] = np.take_along_axis(again, order, axis=1)
+    found.distances[:], found.names[:] = _native.nearest_of(again, known, found.names.shape[1])
     return np.asarray((~missing).sum(1))
 
 
 def within(
-    view: View, source: Source, queries: NDArray[Any], radius: NDArray[np.float32], probes: list[I64] | None = None
+    view: View, source: Source, queries: NDArray[Any], radius: NDArray[np.float32], probes: Probes | None = None
 ) -> tuple[I64, I64, F32]:
     """All rows of a view at a distance of at most `radius` (q,): bounds (q + 1,), ids and distances of all queries in turn.
 
@@ -246,8 +263,8 @@ def within(
     """
     parts: list[tuple[I64, I64, F32]] = []
     for first in range(0, len(queries) if view.n else 0, _QUERIES_A_BATCH):
-        batch = slice(first, first + _QUERIES_A_BATCH)
-        task = Task(view, source, queries[batch], None if probes is None else probes[batch])
+        batch = slice(first, min(len(queries), first + _QUERIES_A_BATCH))
+        task = Task(view, source, queries[batch], None if probes is None else probes.part(batch.start, batch.stop))
         for numbers, scores, pieces in task.scores():
             asked = first + (np.arange(len(scores)) if numbers is None else numbers)
             q, at = np.nonzero(scores <= radius[asked][:, None])

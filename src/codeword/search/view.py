@@ -35,6 +35,27 @@ class Chosen(NamedTuple):
     n: int
 
 
+class Probes(NamedTuple):
+    """Which lists each query looks into: query i into ``lists[ends[i]:ends[i + 1]]``."""
+
+    lists: I64
+    ends: I64
+
+    def of(self, query: int) -> I64:
+        """The lists of one query."""
+        return self.lists[self.ends[query] : self.ends[query + 1]]
+
+    def part(self, first: int, last: int) -> Probes:
+        """Those of some of the queries."""
+        ends = self.ends[first : last + 1]
+        return Probes(self.lists[ends[0] : ends[-1]], ends - ends[0])
+
+    @property
+    def counts(self) -> I64:
+        """How many lists each query looks into (q,)."""
+        return self.ends[1:] - self.ends[:-1]
+
+
 class View:
     """Rows that a search may return.
 
