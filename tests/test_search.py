@@ -443,26 +443,32 @@ def test_rows_that_the_codes_were_not_made_for_are_noticed() -> None:
     assert about["worst"] > 20 and len(about["segments"]) == 2
 
 
-def test_bytes_are_those_the_process_takes() -> None:
-    """In a process of its own: what the index says it holds, and how much the process grows by it."""
-    code = """
-import ctypes, numpy as np, codeword as cw
+GROWN = """
+import ctypes, sys, numpy as np, codeword as cw
 def resident():
     ctypes.CDLL(None).malloc_trim(0)  # what malloc keeps of arrays that are gone is no index's
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096
+kind = sys.argv[1]
 X = np.random.default_rng(0).standard_normal((4096, 128)).astype("f4")
-index = cw.Index(cw.ScalarQuantizer(8).fit(X), factors=False, lists=16).add(X)
-index.search(X[:1000])
-many, ids = np.tile(X, (100, 1)), 10_000 + 3 * np.arange(409_600)
+second = cw.ScalarQuantizer(4) if kind == "second code" else None
+index = cw.Index(cw.ScalarQuantizer(8).fit(X), factors=False, lists=16, refine=second, certify=kind == "second code")
+words = kind == "strings"
+index.add(X, [f"x{i}" for i in range(4096)] if words else None).search(X[:1000])
+many = np.tile(X, (100, 1))
+ids = [f"identity {i}" for i in range(409_600)] if words else 10_000 + 3 * np.arange(409_600)
 before, held = resident(), index.stats()["nbytes"]
-index.add(many, ids).remove(ids[:1000])
-index.search(X[:1000])
+index.add(many, ids).remove(ids[:1000]).search(X[:1000])
 print((resident() - before) / (index.stats()["nbytes"] - held))
 """
+
+
+@pytest.mark.parametrize("kind", ["numbers", "strings", "second code"])
+def test_bytes_are_those_the_process_takes(kind: str) -> None:
+    """In a process of its own: what the index says it holds, and how much the process grows by it."""
     if not os.path.exists("/proc/self/statm") or not hasattr(ctypes.CDLL(None), "malloc_trim"):
         pytest.skip("what a process takes is read from /proc after malloc_trim: Linux with glibc only")
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    run = subprocess.run([sys.executable, "-c", GROWN, kind], capture_output=True, text=True, check=True)
     assert 0.95 < float(run.stdout) < 1.05
 
 

@@ -6,6 +6,7 @@ strings (n,) <--> numbers (n,) int64: 0, 1, 2, ... in the order in which they fi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from sys import getsizeof
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class Names:
     def __init__(self) -> None:
         self._strings: list[str] = []
         self._numbers: dict[str, int] = {}
+        self._held = 0  # bytes of the strings and numbers themselves
 
     def __len__(self) -> int:
         return len(self._strings)
@@ -37,8 +39,10 @@ class Names:
     def add(self, strings: Sequence[str]) -> None:
         """Give numbers to those of `strings` that have none."""
         for string in strings:
-            if self._numbers.setdefault(string, len(self._strings)) == len(self._strings):
+            number = len(self._strings)
+            if self._numbers.setdefault(string, number) == number:
                 self._strings.append(string)
+                self._held += _allocated(string) + _allocated(number)
 
     def find(self, strings: Sequence[str]) -> I64:
         """Number of each string, or -1."""
@@ -52,8 +56,8 @@ class Names:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the strings as saved."""
-        return sum(len(s.encode("utf-8", "surrogatepass")) + 8 for s in self._strings)
+        """Bytes of memory."""
+        return self._held + getsizeof(self._numbers) + getsizeof(self._strings)
 
     def arrays(self, first: int) -> dict[str, NDArray[Any]]:
         """Strings from number `first` on: ``text``, their UTF-8 bytes, and ``ends`` (n,), where each ends in it."""
@@ -79,6 +83,11 @@ class Names:
             raise FormatError(f"names: {e}") from None
         if len(self) != wanted:
             raise FormatError("names: a string occurs twice")
+
+
+def _allocated(value: object) -> int:
+    """Bytes that Python takes for a value: whole units of 16."""
+    return -(-getsizeof(value) // 16) * 16
 
 
 class Identity:
