@@ -8,7 +8,7 @@ Times are CPU times divided by threads: those of a machine that does nothing els
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from codeword import checks, keys, runtime, text
 from codeword.base import Quantizer
+from codeword.search.coverage import Coverage
 from codeword.search.imports import default_quantizer
 from codeword.search.index import Index
 from codeword.search.partition import Lists, default_lists, training_rows
@@ -26,14 +27,14 @@ from codeword.search.table import Table
 F32 = NDArray[np.float32]
 _STREAM = 0x91A7
 _TRAINING_ROWS = 20_000
-_DECIDING_ROWS = 1 << 14  # most that an index looks at to decide about side data
+_DECIDING_ROWS = 1 << 14  # with as many, deciding what a row holds takes as long as with any more
 _MOST_ROWS = 1 << 15
 _FIRST_ROWS = 1 << 11
 _QUERIES = 256
 _K = 10
-_TILES = 6
-_LIST_SHARE = 0.2  # of the work that does not depend on the codes: what grows with the lists
-_RARER = 0.2  # share of the lists that a recall needs falls like n ** -0.2
+_TILES = 8  # most copies of the trial's rows that searches are timed on
+_PART = 4
+_RUNS = 4
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def plan(
     recall : float
         Share of what an exhaustive search of the index finds.
     seconds : float
-        About how long it may take. More rows are tried while there is time.
+        About how long it may take, if nothing else runs. More rows are tried while there is time.
 
     Returns
     -------
@@ -131,31 +132,44 @@ def plan(
     """
     n = checks.integer(n, "n", 1, 2**40)
     rows = _sample(n, d, sample)
-    made = (
-        (default_quantizer() if quantizer is None else quantizer).clone() if quantizer is None or quantizer.d is None else quantizer
-    )
     wanted = default_lists(n) if lists == "auto" else int(lists or 1)
-    start = time.perf_counter()
-    count, trial = min(len(rows), _FIRST_ROWS), None
-    while trial is None or (time.perf_counter() - start < seconds / 3 and count < min(len(rows), n)):
-        count = min(len(rows), n, count * 2)
-        trial = _Trial(rows[:count], made, metric, min(wanted, max(1, count // 32)), refine)
-    return trial.plan(n, wanted, recall)
+    made = default_quantizer() if quantizer is None else quantizer
+    made, learning = _learned(rows, made, seconds / 4) if made.d is None else (made, (0.0, 0.0))
+    last = refine.clone() if isinstance(refine, Quantizer) and refine.d is None else refine
+    deciding = Index(made, metric, refine=last)
+    some = rows[: max(_FIRST_ROWS, int(min(1.0, seconds) * _DECIDING_ROWS))]
+    decide = _timed(lambda: deciding.fit(some), 1)
+    encode = _timed(lambda: made.encode(rows[:_FIRST_ROWS]), 1) / min(_FIRST_ROWS, len(rows))
+    count = min(len(rows), max(2 * _FIRST_ROWS, int(seconds / 4 / encode)))
+    options = {"refine": last, "factors": deciding.estimator is not None}
+    return _Trial(rows[:count], made, metric, min(wanted, max(1, count // 32)), options).plan(n, wanted, recall, learning, decide)
+
+
+def _learned(rows: F32, quantizer: Quantizer, seconds: float) -> tuple[Quantizer, tuple[float, float]]:
+    """A quantizer fitted to as many rows as there is time for, and the seconds that this takes: always, and for each row more."""
+    start, most = time.process_time(), seconds * runtime.threads()  # of CPU: a busy machine must not make it measure less
+    count, taken = min(len(rows), _FIRST_ROWS) // 2, 0.0
+    while True:
+        fewer, earlier, count = count, taken, min(len(rows), 2 * count)
+        made = quantizer.clone()
+        taken = _timed(partial(made.fit, rows[:count]), 1)
+        enough = count == len(rows) or time.process_time() - start > most
+        if enough and earlier:
+            each = max(taken - earlier, 0.0) / (count - fewer) if count > fewer else 0.0
+            return made, (max(taken - each * count, 0.0), each)
+        if count == len(rows):
+            return made, (0.0, taken / count)
 
 
 class _Trial:
     """A small index, how long it took to make, and how long it takes to search."""
 
-    def __init__(self, rows: F32, quantizer: Quantizer, metric: str, lists: int, refine: Quantizer | str | None) -> None:
+    def __init__(self, rows: F32, quantizer: Quantizer, metric: str, lists: int, options: dict[str, Any]) -> None:
         self.rows, self.lists = rows, lists
         self.queries, base = np.split(rows, [min(_QUERIES, len(rows) // 4)])
         self.base = base
-        made = quantizer if quantizer.d is not None else quantizer.clone()
-        self._learned = (0.0, 0.0) if made.d is not None else self._learning(made)
-        last = refine.clone() if isinstance(refine, Quantizer) and refine.d is None else refine
-        self.flat = Index(made, metric, refine=last)
-        self.decide_seconds = _timed(lambda: self.flat.fit(base), 1) / len(base)
-        self.index = Index(made, metric, lists=lists, refine=last).fit(base)
+        self.flat = Index(quantizer, metric, **options).fit(base)
+        self.index = Index(quantizer, metric, lists=lists, **options).fit(base)
         self.add_seconds = _timed(lambda: self.flat.add(base), 1) / len(base)
         self.index.add(base)
         if lists > 1:
@@ -167,11 +181,10 @@ class _Trial:
             self.list_seconds_fixed = max(whole - self.list_seconds * len(some) * lists, 0.0)
             self.label_seconds = _timed(partial(partition.labels, base), 2) / (len(base) * lists)
 
-    def plan(self, n: int, lists: int, recall: float) -> Plan:
-        """Extrapolated to n rows in `lists` lists."""
+    def plan(self, n: int, lists: int, recall: float, learning: tuple[float, float], decide: float) -> Plan:
+        """Extrapolated to n rows in `lists` lists, with seconds of learning, always and for each row, and of deciding."""
         index, rows = (self.index if lists > 1 and self.lists > 1 else self.flat), min(n, _TRAINING_ROWS)
-        fixed, each = self._learned
-        fit = fixed + each * rows + self.decide_seconds * min(rows, _DECIDING_ROWS)
+        fit = learning[0] + learning[1] * rows + decide
         build = fit + self.add_seconds * n
         effort = 1
         if index is self.index:
@@ -196,37 +209,29 @@ class _Trial:
             len(self.rows),
         )
 
-    def _learning(self, quantizer: Quantizer) -> tuple[float, float]:
-        """Seconds that learning takes, and more for each row; the quantizer is fitted."""
-        half = len(self.base) // 2
-        some = _timed(lambda: quantizer.clone().fit(self.base[:half]), 1)
-        most = _timed(lambda: quantizer.fit(self.base), 1)
-        each = max(most - some, 0.0) / (len(self.base) - half)
-        return max(most - each * len(self.base), 0.0), each
-
     def _effort(self, n: int, lists: int, recall: float) -> int:
-        """Lists for a recall: their share is that of the trial where it is as large, and falls slowly with n."""
-        model = self.index.tune().model
-        assert model is not None and model.coverage is not None
-        share = model.coverage.effort(recall) / self.lists
-        return (
-            min(lists, max(1, round(share * lists * (len(self.base) / n) ** _RARER)))
-            if n > len(self.base)
-            else max(1, round(share * lists))
-        )
+        """Lists for a recall: the share of them falls with n as it does from a part of the trial's rows to all of them."""
+        model = self.index.model
+        assert model is not None
+        asked, shares = Coverage.keep(self.queries), []
+        for step in (_PART, 1):
+            rows = self.index._view(np.arange(0, len(self.base), step))
+            shares.append(model.measured(asked, rows, own=False).effort(recall) / self.lists)
+        falls = min(max(float(np.log(shares[0] / shares[1])) / np.log(_PART), 0.0), 1.0)
+        share = shares[1] * (len(self.base) / max(n, len(self.base))) ** falls
+        return int(min(lists, max(1, round(share * lists))))
 
     def _query_seconds(self, index: Index, n: int, lists: int, effort: int, size: int) -> float:
-        """Seconds a query in batches of `size`: fixed work, and work for each list visited and each code."""
-        queries, runs = self.queries[:size], 3 if size > 1 else 10
-        few, many = _repeated(index, 1), _repeated(index, _TILES)
-        lengths = [len(i) / self.lists if index is self.index else len(i) for i in (few, many)]
-        effort_tried = max(1, self.lists // 4) if index is self.index else 1
-        times = [_timed(partial(i.search, queries, _K, effort=effort_tried), runs) / len(queries) for i in (few, many)]
-        slope = max(times[1] - times[0], 0.0) / ((lengths[1] - lengths[0]) * effort_tried)
-        fixed = max(times[0] - slope * lengths[0] * effort_tried, 1e-7)
-        if index is self.flat:
-            return fixed + slope * n
-        return fixed * (1 + _LIST_SHARE * (lists / self.lists - 1)) + slope * effort * n / lists
+        """Seconds a query in batches of `size`, searched for as it will be: as many lists, as long ones, as many queries for each."""
+        divided = index is self.index
+        tried = min(effort, self.lists) if divided else 1
+        count = max(1, min(size, round(size * self.lists / lists))) if divided else size
+        times = (n / lists) / (len(self.base) / self.lists) if divided else n / len(self.base)
+        most = min(_TILES, max(2, round(times)))
+        searches = [partial(_repeated(index, t).search, self.queries[:count], _K, effort=tried) for t in (1, most)]
+        taken = [least / count for least in _least(searches, _RUNS if size > 1 else 3 * _RUNS)]
+        each = max(taken[1] - taken[0], 0.0) / (most - 1)
+        return float(max(taken[0] + each * (times - 1), 1e-7) * (effort / tried))
 
 
 def _repeated(index: Index, times: int) -> Index:
@@ -242,12 +247,18 @@ def _repeated(index: Index, times: int) -> Index:
 
 def _timed(run: Callable[[], Any], runs: int) -> float:
     """Least CPU seconds of some runs, for each thread."""
-    least = float("inf")
+    return _least([run], runs)[0]
+
+
+def _least(what: Sequence[Callable[[], Any]], runs: int) -> list[float]:
+    """Least CPU seconds of some runs of each, in turns: machines get slower and faster."""
+    least = [float("inf")] * len(what)
     for _ in range(runs):
-        start = time.process_time()
-        run()
-        least = min(least, time.process_time() - start)
-    return max(least, 1e-7) / runtime.threads()
+        for number, run in enumerate(what):
+            start = time.process_time()
+            run()
+            least[number] = min(least[number], time.process_time() - start)
+    return [max(taken, 1e-7) / runtime.threads() for taken in least]
 
 
 def _sample(n: int, d: int | None, sample: Any) -> F32:
