@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,36 @@ def test_a_reader_that_misses_a_file_reads_the_new_manifest(tmp_path: Path, monk
     next((tmp_path / "a").glob("segment-*")).unlink()
     with pytest.raises(cw.FormatError, match=r"segment.*missing"):
         cw.open_index(tmp_path / "a")
+
+
+READER = """
+import sys, codeword as cw
+seen = set()
+while len(seen) < 400:
+    index = cw.open_index(sys.argv[1])
+    found, n = index.search(index.model.quantizer.decode(index.model.quantizer.encode([[0.1] * 12])), 4000, recall=1), len(index)
+    assert found.ids.shape == (1, n) and len(set(found.ids[0].tolist())) == n, "half of a change was seen"
+    assert n % 10 == 0, "what was never saved was seen"
+    seen.add(n)
+    print(n, flush=True)
+    if n == 3990:
+        break
+"""
+
+
+def test_another_process_reads_whole_states_while_one_writes(tmp_path: Path) -> None:
+    index = KINDS["plain"]()
+    index.save(tmp_path / "a")
+    command = [sys.executable, "-c", READER, str(tmp_path / "a")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None and reader.stdout.readline() == "3000\n"
+        for step in range(60):
+            index.add(X[:7] + step).remove(index.ids[:2]).add(X[:5]).save()
+            if step % 9 == 0:
+                index.vacuum().save()
+        index.add(X[: 3990 - len(index)]).save()
+        states = [int(line) for line in reader.stdout]
+    assert reader.returncode == 0 and states == sorted(states) and states[-1] == 3990 and len(set(states)) > 2
 
 
 def test_folders_of_others_are_left_alone(tmp_path: Path) -> None:

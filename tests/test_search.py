@@ -204,6 +204,18 @@ def test_a_range_holds_all_within_the_radius(metric: str, lists: int | None) -> 
         found[60]
 
 
+@pytest.mark.parametrize("where", [None, np.arange(0, 4000, 2), np.arange(4000) % 16 > 0])
+@pytest.mark.parametrize("effort", [None, 3])
+def test_ranges_and_searches_count_the_same_lists_and_codes(where: Any, effort: int | None) -> None:
+    index = made(lists=8)
+    index.remove(np.sort(index.ids)[::50])
+    how = {"effort": effort} if effort else {"recall": 1}
+    near, found = index.range_search(QUERIES, 1.0, where=where, **how), index.search(QUERIES, 1, where=where, **how)
+    assert near.counters is not None and found.counters is not None
+    assert np.array_equal(near.counters.lists, found.counters.lists) and np.array_equal(near.counters.codes, found.counters.codes)
+    assert (near.counters.codes > 0).all()
+
+
 def test_ranges_of_nothing() -> None:
     index = made()
     assert len(index.range_search(QUERIES, -1.0).ids) == 0

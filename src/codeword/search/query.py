@@ -18,6 +18,8 @@ from codeword.search.bars import Calibration
 from codeword.search.coverage import Coverage
 from codeword.search.partition import Lists
 from codeword.search.result import RangeResult, SearchResult
+from codeword.search.scan import Counters
+from codeword.search.view import Probes, View
 
 if TYPE_CHECKING:
     from codeword.search.index import Index
@@ -59,7 +61,7 @@ def within(index: Index, queries: Any, radius: Any, effort: int | None, recall: 
         return RangeResult(np.zeros(len(Q) + 1, np.int64), nothing, np.zeros(0, np.float32), index.metric)
     probes = model.probes(Q, rows, 1, lists_to_search(index, effort, recall))
     bounds, ids, distances = scan.within(rows, model.source, Q, near, probes)
-    return RangeResult(bounds, index._identity.shown(ids), distances, index.metric)
+    return RangeResult(bounds, index._identity.shown(ids), distances, index.metric, _looked_at(rows, len(Q), probes))
 
 
 def lists_to_search(index: Index, effort: int | None, recall: float | None) -> int | None:
@@ -99,6 +101,17 @@ def calibrate(index: Index, X: Any) -> None:
     codes, side = index._encode(A)
     rows = checks.narrow(A, "X") if A.dtype == np.float64 else A
     index.calibration = Calibration.fit(index.metric, rows, codes, side, index._score)
+
+
+def _looked_at(rows: View, q: int, probes: Probes | None) -> Counters:
+    """What a search of `probes` (None: all lists) compares: rows that are masked are compared too."""
+    sizes = np.zeros(len(rows.list_sizes), np.int64)
+    for segment, (_, chosen, _) in zip(rows.segments, rows.chosen, strict=True):
+        sizes += np.diff(segment.bounds if chosen is None else np.searchsorted(chosen, segment.bounds))
+    if probes is None:
+        return Counters(np.full(q, len(sizes)), np.full(q, sizes.sum()), np.zeros(q, np.int64))
+    codes = np.concatenate([[0], np.cumsum(sizes[probes.lists])])
+    return Counters(probes.counts, codes[probes.ends[1:]] - codes[probes.ends[:-1]], np.zeros(q, np.int64))
 
 
 def _checked(index: Index, queries: Any) -> NDArray[Any]:

@@ -76,12 +76,15 @@ class RangeResult:
     ids : ndarray (found,) int64, or object where ids are strings
     distances : ndarray (found,) float32
     metric : str
+    counters : Counters or None
+        Lists and codes looked at, per query (q,); None: the index was empty.
     """
 
     bounds: I64
     ids: NDArray[Any]
     distances: F32
     metric: str
+    counters: Counters | None = None
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
