@@ -15,14 +15,15 @@ std::vector<T> copied(const Vector<const T>& a) {
 }
 
 void make(Trellis* self, Vector<const uint8_t> folds, Vector<const uint8_t> widths, Vector<const int32_t> firsts,
-          Vector<const int32_t> columns, Vector<const uint8_t> tables, Vector<const float> means,
-          Vector<const float> inverses, Vector<const float> scales, Vector<const float> fill,
+          Vector<const int32_t> columns, Vector<const uint8_t> tables, Vector<const uint8_t> grids,
+          Vector<const float> means, Vector<const float> inverses, Vector<const float> scales, Vector<const float> fill,
           Vector<const int16_t> values, Vector<const uint8_t> costs, int window, int warm) {
   new (self) Trellis({.folds = copied(folds),
                       .widths = copied(widths),
                       .firsts = copied(firsts),
                       .columns = copied(columns),
                       .tables = copied(tables),
+                      .grids = copied(grids),
                       .means = copied(means),
                       .inverses = copied(inverses),
                       .scales = copied(scales),
@@ -105,9 +106,9 @@ void bind_trellis(nb::module_& m) {
   using namespace nb::literals;
   nb::class_<Trellis>(m, "Trellis", "A bitshift trellis code; the arrays are those of TrellisCode in kernels.h.")
       .def("__init__", &make, "folds"_a.noconvert(), "widths"_a.noconvert(), "firsts"_a.noconvert(),
-           "columns"_a.noconvert(), "tables"_a.noconvert(), "means"_a.noconvert(), "inverses"_a.noconvert(),
-           "scales"_a.noconvert(), "fill"_a.noconvert(), "values"_a.noconvert(), "costs"_a.noconvert(), "window"_a,
-           "warm"_a)
+           "columns"_a.noconvert(), "tables"_a.noconvert(), "grids"_a.noconvert(), "means"_a.noconvert(),
+           "inverses"_a.noconvert(), "scales"_a.noconvert(), "fill"_a.noconvert(), "values"_a.noconvert(),
+           "costs"_a.noconvert(), "window"_a, "warm"_a)
       .def_prop_ro("code_size", &Trellis::code_size)
       .def("encode", &encode, "x"_a.noconvert(), "Codes (n, code_size) uint8 of rows (n, d) float32.")
       .def("decode", &decode, "codes"_a.noconvert(), "Rows (n, d) float32 of codes (n, code_size) uint8.")

@@ -210,8 +210,7 @@ using rescale_fn = void(float* values, int64_t n, float before, const float* fac
 // index of a step is the last 8 bits, newest highest, xor folds[the 8 bits before]; coordinate j is then
 // values[tables[j], index] * scales[j] + means[j] and goes to column columns[j].
 // Metrics: an x becomes the level l nearest to (x - means[j]) * inverses[j] + 512, 0 <= l <= 1023, and costs
-// costs[tables[j], l, index] for each index, here with the bits of the index reversed. Sums and metrics saturate at
-// 255.
+// costs[grids[j], l, index] for each index, here with the bits of the index reversed. Sums and metrics saturate at 255.
 struct TrellisCode {
   int64_t d, steps, coordinates, code_size;
   int32_t window;         // bits that the index depends on, 8 to 16: folds has no others
@@ -220,10 +219,10 @@ struct TrellisCode {
   const uint8_t* widths;  // (steps) 1 to 6
   const int32_t* firsts;  // (steps + 1)
   const int32_t* columns;                  // (coordinates)
-  const uint8_t* tables;                   // (coordinates)
+  const uint8_t *tables, *grids;           // (coordinates)
   const float *means, *inverses, *scales;  // (coordinates)
   const int16_t* values;                   // (tables, 256)
-  const uint8_t* costs;                    // (tables, 1024, 256)
+  const uint8_t* costs;                    // (grids, 1024, 256)
   const float* fill;                       // (d) what columns that no coordinate codes decode to
 };
 // Codes of n rows: the path of least metric of a Viterbi search from the state before step 0 to the same state, which

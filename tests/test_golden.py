@@ -38,6 +38,8 @@ MODELS: dict[str, Quantizer] = {
     "lattice-bits3": cw.LatticeQuantizer(3),
     "trellis-bits2": cw.TrellisQuantizer(2.0),
     "trellis-bits0.5": cw.TrellisQuantizer(0.5),
+    "trellis-bits2.5": cw.TrellisQuantizer(2.5),
+    "trellis-waterfill-bits2": cw.TrellisQuantizer(2.0, allocation="waterfill"),
     "trellis-waterfill-bits3": cw.TrellisQuantizer(3.0, allocation="waterfill"),
     "pipeline-center-rotation-product": cw.Pipeline([cw.Center(), cw.Rotation(seed=7)], cw.ProductQuantizer(4, bits=4)),
     "pipeline-klt-scalar": cw.Pipeline([cw.KLT(8)], cw.ScalarQuantizer(4)),

@@ -63,6 +63,26 @@ def test_distance_to_the_bound_at_best_effort(bits: float, most: float) -> None:
     assert gap(quantizer, gaussian(300, 384, 1)) < most
 
 
+@pytest.mark.parametrize("bits", [1.5, 2.25, 2.5, 2.75, 3.5])
+def test_rates_between_whole_ones_lie_on_the_curve_through_those(bits: float) -> None:
+    X, fresh = gaussian(4000, 384), gaussian(500, 384, 1)
+    low, between, high = (gap(cw.TrellisQuantizer(b).fit(X), fresh) for b in (int(bits), bits, int(bits) + 1))
+    part = bits - int(bits)
+    assert between < (1 - part) * low + part * high + 0.12
+
+
+@pytest.mark.parametrize("allocation", ["uniform", "waterfill"])
+@pytest.mark.parametrize("bits", [1.0, 2.0, 4.0])
+def test_errors_cost_the_same_in_every_column(allocation: str, bits: float) -> None:
+    """A search in which each column's errors count by what is usual for it leaves more."""
+    X = gaussian(1500, 96) * np.float32(0.96) ** np.arange(96, dtype=np.float32)
+    quantizer = cw.TrellisQuantizer(bits, allocation=allocation).fit(X)
+    assert quantizer._stresses[0].any()
+    error = quantizer.distortion(X).mse
+    quantizer._set(quantizer._layouts, quantizer._tables, quantizer._scales, [np.zeros_like(s) for s in quantizer._stresses])
+    assert error < 0.97 * quantizer.distortion(X).mse
+
+
 def test_more_bits_are_never_worse() -> None:
     X, errors = gaussian(200, 64), []
     for bits in (0.05, 0.125, 0.25, 0.4, 0.5, 0.75, 1, 1.3, 1.5, 2, 2.2, 2.5, 3, 4, 5, 6):
@@ -140,9 +160,8 @@ def test_columns_that_do_not_vary_cost_nothing() -> None:
 def test_a_code_is_circular() -> None:
     """Turning the bytes of a code turns its row: no coordinate is special."""
     quantizer = cw.TrellisQuantizer(2).fit(gaussian(4000, 64))
-    quantizer._set(quantizer._layouts, quantizer._tables, [np.ones(64)])
     quantizer._mean[:] = 0
-    quantizer._set(quantizer._layouts, quantizer._tables, [np.ones(64)])
+    quantizer._set(quantizer._layouts, quantizer._tables, [np.ones(64)], [np.zeros(64, np.int8)])
     codes = quantizer.encode(gaussian(10, 64))
     turned = quantizer.decode(np.roll(codes, 3, axis=1))
     assert np.array_equal(turned, np.roll(quantizer.decode(codes), 12, axis=1))

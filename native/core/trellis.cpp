@@ -13,7 +13,7 @@
 namespace codeword {
 namespace {
 
-constexpr int64_t kCostsPerTable = 1024 * 256;
+constexpr int64_t kCostsPerGrid = 1024 * 256;
 
 void require(bool holds, const char* what) {
   if (!holds) throw std::invalid_argument(what);
@@ -29,12 +29,15 @@ void check(const Trellis::Arrays& a, int window, int warm) {
   require(a.firsts.front() == 0 && std::is_sorted(a.firsts.begin(), a.firsts.end()) &&
               static_cast<size_t>(a.firsts.back()) == coordinates,
           "firsts must rise from 0 to the number of coordinates");
-  require(a.tables.size() == coordinates && a.means.size() == coordinates && a.inverses.size() == coordinates &&
-              a.scales.size() == coordinates,
-          "columns, tables, means, inverses and scales must be equally long");
+  require(a.tables.size() == coordinates && a.grids.size() == coordinates && a.means.size() == coordinates &&
+              a.inverses.size() == coordinates && a.scales.size() == coordinates,
+          "columns, tables, grids, means, inverses and scales must be equally long");
   const size_t tables = a.values.size() / 256;
-  require(tables * 256 == a.values.size() && tables * kCostsPerTable == a.costs.size(), "values and costs do not fit");
+  require(tables * 256 == a.values.size(), "values must have 256 entries a table");
   for (uint8_t table : a.tables) require(table < tables, "tables must name one of the values");
+  const size_t grids = a.costs.size() / kCostsPerGrid;
+  require(grids * kCostsPerGrid == a.costs.size(), "costs must have 1024 rows of 256 a grid");
+  for (uint8_t grid : a.grids) require(grid < grids, "grids must name one of the costs");
   for (int32_t column : a.columns) {
     require(column >= 0 && static_cast<size_t>(column) < a.fill.size(), "columns must be below d");
   }
@@ -60,6 +63,7 @@ Trellis::Trellis(Arrays arrays, int window, int warm) : arrays_(std::move(arrays
            .firsts = a.firsts.data(),
            .columns = a.columns.data(),
            .tables = a.tables.data(),
+           .grids = a.grids.data(),
            .means = a.means.data(),
            .inverses = a.inverses.data(),
            .scales = a.scales.data(),

@@ -15,7 +15,7 @@ class Trellis {
   struct Arrays {
     std::vector<uint8_t> folds, widths;
     std::vector<int32_t> firsts, columns;
-    std::vector<uint8_t> tables;
+    std::vector<uint8_t> tables, grids;
     std::vector<float> means, inverses, scales, fill;
     std::vector<int16_t> values;
     std::vector<uint8_t> costs;

@@ -112,7 +112,7 @@ inline void find_costs(const TrellisSearch& s, TrellisRow& row, const float* x) 
   for (int64_t t = 0; t < code.steps; ++t) {
     const int64_t begin = code.firsts[t], end = code.firsts[t + 1];
     for (int64_t j = begin; j < end; ++j) {
-      const uint8_t* costs = code.costs + (int64_t(code.tables[j]) * kLevels + row.levels[j]) * 256;
+      const uint8_t* costs = code.costs + (int64_t(code.grids[j]) * kLevels + row.levels[j]) * 256;
       if (end - begin == 1) {
         row.costs[t] = costs;
       } else if (j == begin) {
@@ -140,7 +140,7 @@ inline void search_forward(TrellisSearch& s, int64_t rows, int64_t first, int64_
     const int64_t following = step + 1 == code.steps ? 0 : step + 1;
     const int e = code.widths[step], m = code.widths[following];
     TrellisStep steps[kTrellisRows];
-    const int64_t soon = step + 2 < code.steps ? step + 2 : step;  // costs come from the L2 cache: 256 KiB a table
+    const int64_t soon = step + 2 < code.steps ? step + 2 : step;  // costs come from the L2 cache: 256 KiB a grid
     for (int64_t r = 0; r < rows; ++r) {
       for (int line = 0; line < 256; line += 64) __builtin_prefetch(s.row[r].costs[soon] + line);
       uint8_t *old = s.row[r].metrics + t * s.stride, *copies = s.copies + r * kCostCopies * 256;

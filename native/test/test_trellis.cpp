@@ -12,7 +12,7 @@ using Metrics = std::vector<std::vector<int>>;
 
 // A code of steps of `width` bits, two coordinates in every third step, tables of random values and costs.
 struct Example {
-  std::vector<uint8_t> folds, widths, tables, costs;
+  std::vector<uint8_t> folds, widths, tables, grids, costs;
   std::vector<int32_t> firsts{0}, columns;
   std::vector<float> means, inverses, scales, fill;
   std::vector<int16_t> values;
@@ -30,12 +30,13 @@ struct Example {
     const int32_t d = firsts.back();
     for (int32_t j = 0; j < d; ++j) columns.push_back(d - 1 - j);
     for (int32_t j = 0; j < d; ++j) tables.push_back(j % 2);
+    for (int32_t j = 0; j < d; ++j) grids.push_back(j % 5 % 3);
     means.assign(d, 0.25f);
     inverses.assign(d, 100.0f);
     scales.assign(d, 1.0f / 4096);
     fill.assign(d, 0.0f);
     for (int i = 0; i < 512; ++i) values.push_back(static_cast<int16_t>(next()));
-    for (int i = 0; i < 2 * 1024 * 256; ++i) costs.push_back(next() % 40);
+    for (int i = 0; i < 3 * 1024 * 256; ++i) costs.push_back(next() % 40);
     code = {d,
             steps,
             d,
@@ -47,6 +48,7 @@ struct Example {
             firsts.data(),
             columns.data(),
             tables.data(),
+            grids.data(),
             means.data(),
             inverses.data(),
             scales.data(),
@@ -71,7 +73,7 @@ Metrics step_costs(const TrellisCode& code, const float* x) {
       const float y = std::min(std::max((x[code.columns[j]] - code.means[j]) * code.inverses[j], -512.0f), 511.0f);
       const int level = static_cast<int>(std::nearbyint(y)) + 512;
       for (int i = 0; i < 256; ++i) {
-        out[t][i] = std::min(255, out[t][i] + code.costs[(code.tables[j] * 1024 + level) * 256 + i]);
+        out[t][i] = std::min(255, out[t][i] + code.costs[(code.grids[j] * 1024 + level) * 256 + i]);
       }
     }
   }

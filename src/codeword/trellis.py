@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codeword import _native
+from codeword import _native, powers
 
 U8 = NDArray[np.uint8]
 F32 = NDArray[np.float32]
@@ -34,6 +34,10 @@ UNIT = 8192
 """Table values are int16 in units of 1 / 8192 of a coordinate's scale."""
 LEVELS = 1024
 """Levels that the encoder rounds a coordinate to, 64 units apart, around 0."""
+LEAST_STRESS, MOST_STRESS = -24, 4
+"""Of coordinates, in eighths of powers of two; above that, costs would reach 255 too soon."""
+# They are multiples of 2, or of 4 where columns differ so much that there would be many grids of costs.
+_FINE, _COARSE, _FEW, _MIDDLE = 2, 4, 8, -4
 _FILE = Path(__file__).with_name("trellis_tables.npz")
 
 
@@ -133,9 +137,12 @@ class Layout:
 
     @classmethod
     def evenly(cls, columns: NDArray[np.integer], code_size: int) -> Layout:
-        """The bits of `code_size` bytes for `columns`: steps of the two kinds whose rates are nearest, spread evenly."""
+        """The bits of `code_size` bytes for `columns`: steps of the two kinds whose rates are nearest, spread evenly.
+
+        Above 1 bit these have whole bits: where errors of both cost the same, taking turns loses less than 3 or 5 bits for two.
+        """
         n, total = len(columns), 8 * code_size
-        kinds = sorted(KINDS, key=lambda kind: kind[0] / kind[1])
+        kinds = sorted((kind for kind in KINDS if kind[1] == 1 or kind[0] < kind[1]), key=lambda kind: kind[0] / kind[1])
         at = max((i for i, (w, g) in enumerate(kinds) if w * n <= g * total), default=0)
         (w1, g1), (w2, g2) = kinds[at], kinds[min(at + 1, len(kinds) - 1)]
         more = min((total * g1 - w1 * n) // (w2 * g1 - w1 * g2), -(-n // g2)) if (w1, g1) != (w2, g2) and w1 * n < g1 * total else 0
@@ -174,15 +181,44 @@ def spread(ones: int, n: int) -> NDArray[np.bool_]:
     return marks[1:] > marks[:-1]
 
 
+def stresses(tables: Tables, layout: Layout, scale: NDArray[np.float64]) -> NDArray[np.int8]:
+    """How much more errors of each coordinate (coordinates,) count in the search than its table's weight says: ``2**(stress / 8)``.
+
+    A table's own weight holds an error against what is usual at its rate. Where rates or scales differ that is not what errors are
+    worth: equal squared errors of rows are to cost the same in all columns, so the squares of the scales decide.
+    """
+    kinds = np.array([kind for kind in KINDS for _ in range(kind[1])])[layout.tables]
+    own = tables.weights[layout.tables].astype(np.float64) * 4.0 ** table_rates()[layout.tables] / kinds[:, 1]
+    wanted = scale[layout.columns] ** 2
+    ratio = 8.0 * powers.log2(np.where(wanted > 0, wanted, 1.0) / own)
+    if not len(ratio) or ratio.max() - ratio.min() < 1.0:
+        return np.zeros(len(ratio), np.int8)
+    step = _FINE if len(np.unique(np.rint(ratio / _FINE))) <= _FEW else _COARSE
+    ratio += _MIDDLE - np.add.accumulate(ratio)[-1] / len(ratio)
+    return np.asarray(np.clip(step * np.rint(ratio / step), LEAST_STRESS, MOST_STRESS), np.int8)
+
+
 def coder(tables: Tables, layout: Layout, mean: NDArray[np.float64], scale: NDArray[np.float64], warm: int) -> _native.Trellis:
     """The native coder of rows (n, d) with columns of this `mean` and `scale` (d,)."""
     return _native.Trellis(**arguments(tables, layout, mean, scale, warm))
 
 
-def arguments(tables: Tables, layout: Layout, mean: NDArray[np.float64], scale: NDArray[np.float64], warm: int) -> dict[str, Any]:
-    """The fields of a TrellisCode (native/kernels.h), which the native coder and its twin in `reference` are made with."""
+def arguments(
+    tables: Tables,
+    layout: Layout,
+    mean: NDArray[np.float64],
+    scale: NDArray[np.float64],
+    warm: int,
+    stress: NDArray[np.int8] | None = None,
+) -> dict[str, Any]:
+    """The fields of a TrellisCode (native/kernels.h), which the native coder and its twin in `reference` are made with.
+
+    `stress` (coordinates,) is that of `stresses`; without it errors count as the tables say.
+    """
     used, numbers = np.unique(layout.tables, return_inverse=True)
-    grid = [_cached_costs(tables.values[t].tobytes(), int(t), float(tables.weights[t])) for t in used]
+    stress = np.zeros(len(layout.columns), np.int8) if stress is None else stress
+    pairs, grids = np.unique(np.stack([layout.tables.astype(np.int64), stress]), axis=1, return_inverse=True)
+    grid = [_cached_costs(tables.values[t].tobytes(), t, float(tables.weights[t]), s) for t, s in pairs.T.tolist()]
     scales = scale[layout.columns].astype(np.float32)
     inverses = np.zeros_like(scales)
     np.divide(128.0, scales, out=inverses, where=scales > 1e-30)
@@ -192,6 +228,7 @@ def arguments(tables: Tables, layout: Layout, mean: NDArray[np.float64], scale: 
         "firsts": np.concatenate([[0], np.cumsum(layout.steps[:, 2])]).astype(np.int32),
         "columns": layout.columns,
         "tables": numbers.astype(np.uint8),
+        "grids": grids.astype(np.uint8).ravel(),
         "means": mean[layout.columns].astype(np.float32),
         "inverses": inverses,
         "scales": scales / np.float32(UNIT),
@@ -203,7 +240,8 @@ def arguments(tables: Tables, layout: Layout, mean: NDArray[np.float64], scale: 
     }
 
 
-@functools.lru_cache(maxsize=40)
-def _cached_costs(values: bytes, table: int, weight: float) -> U8:
+@functools.lru_cache(maxsize=64)
+def _cached_costs(values: bytes, table: int, weight: float, stress: int) -> U8:
     width, group = [kind for kind in KINDS for _ in range(kind[1])][table]
-    return costs(np.frombuffer(values, np.int16), width / group, group, weight).ravel()
+    stressed = weight * float(powers.exp2(stress / 8))
+    return costs(np.frombuffer(values, np.int16), width / group, group, min(stressed, 8.0)).ravel()

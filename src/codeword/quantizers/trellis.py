@@ -115,16 +115,16 @@ class TrellisQuantizer(Quantizer):
         stages = checks.integer(self.stages, "stages", 1, MAX_STAGES)
         self._mean, scale = moments.mean, np.sqrt(moments.variance)
         self.caps_ = []
-        layouts, tables, scales = [], [], []
-        for layout in self._allocated(moments.variance, stages):
-            table = trellis.shipped(_window(effort, layout))
-            layouts.append(layout)
-            tables.append(table)
-            scales.append(scale)
-            left = np.ones(len(scale))
-            left[layout.columns] = table.distortions[layout.tables]
-            scale = scale * np.sqrt(left)
-        self._set(layouts, tables, scales)
+        layouts = self._allocated(moments.variance, stages)
+        tables = [trellis.shipped(_window(effort, layout)) for layout in layouts]
+        left = [_left(table, layout, len(scale)) for table, layout in zip(tables, layouts, strict=True)]
+        scales = [scale * np.sqrt(np.prod(left[:s], axis=0)) for s in range(len(layouts))]
+        # What a stage leaves of a column counts as far as later ones leave it.
+        stresses = [
+            trellis.stresses(table, layout, scales[s] * np.sqrt(np.prod(left[s + 1 :], axis=0)))
+            for s, (table, layout) in enumerate(zip(tables, layouts, strict=True))
+        ]
+        self._set(layouts, tables, scales, stresses)
 
     def _allocated(self, variance: NDArray[np.float64], stages: int) -> list[trellis.Layout]:
         """The layout of each stage."""
@@ -169,12 +169,18 @@ class TrellisQuantizer(Quantizer):
             self.caps_.append(Cap(f"at most {most} bits a column", int((wanted > most).sum()), float(10 * np.log10(loss))))
         return whole
 
-    def _set(self, layouts: list[trellis.Layout], tables: list[trellis.Tables], scales: list[NDArray[np.float64]]) -> None:
-        self._layouts, self._tables, self._scales = layouts, tables, scales
+    def _set(
+        self,
+        layouts: list[trellis.Layout],
+        tables: list[trellis.Tables],
+        scales: list[NDArray[np.float64]],
+        stresses: list[NDArray[np.int8]],
+    ) -> None:
+        self._layouts, self._tables, self._scales, self._stresses = layouts, tables, scales, stresses
         self._means = [self._mean, *(np.zeros_like(self._mean) for _ in layouts[1:])]
         fields = [
-            trellis.arguments(table, layout, mean, scale, 0 if layout.code_size < _SHORT else _WARM[self.effort])
-            for table, layout, mean, scale in zip(tables, layouts, self._means, scales, strict=True)
+            trellis.arguments(table, layout, mean, scale, 0 if layout.code_size < _SHORT else _WARM[self.effort], stress)
+            for table, layout, mean, scale, stress in zip(tables, layouts, self._means, scales, stresses, strict=True)
         ]
         self._coders = [_native.Trellis(**f) for f in fields]
         rates = [trellis.table_rates()[layout.tables] for layout in layouts]
@@ -211,6 +217,8 @@ class TrellisQuantizer(Quantizer):
             state[f"hash_{s}"], state[f"tables_{s}"] = tables.columns, used
             state[f"window_{s}"] = np.array([tables.window], np.uint8)
             state[f"values_{s}"], state[f"weights_{s}"] = tables.values[used], tables.weights[used]
+            if self._stresses[s].any():
+                state[f"stress_{s}"] = self._stresses[s]
         return state
 
     def _load(self, state: State) -> None:
@@ -224,7 +232,15 @@ class TrellisQuantizer(Quantizer):
             [_loaded_layout(state, s) for s in range(stages)],
             [_loaded_tables(state, s) for s in range(stages)],
             [array(state, f"scale_{s}", np.float64, (self.d,)) for s in range(stages)],
+            [_loaded_stress(state, s) for s in range(stages)],
         )
+
+
+def _left(tables: trellis.Tables, layout: trellis.Layout, d: int) -> NDArray[np.float64]:
+    """Share of the variance (d,) of each column that a stage leaves."""
+    left = np.ones(d)
+    left[layout.columns] = tables.distortions[layout.tables]
+    return left
 
 
 def _curve() -> NDArray[np.float64]:
@@ -267,6 +283,17 @@ def _loaded_layout(state: State, s: int) -> trellis.Layout:
     if count.sum() != len(columns) or len(np.unique(columns)) != len(columns):
         raise FormatError(f"array 'columns_{s}': expected {count.sum()} different columns, got {len(columns)}")
     return trellis.Layout(steps, columns)
+
+
+def _loaded_stress(state: State, s: int) -> NDArray[np.int8]:
+    """What files of before, and codes of columns that are all alike, do without: zeros."""
+    count = len(state[f"columns_{s}"])
+    if f"stress_{s}" not in state:
+        return np.zeros(count, np.int8)
+    stress = array(state, f"stress_{s}", np.int8, (count,))
+    if (stress < trellis.LEAST_STRESS).any() or (stress > trellis.MOST_STRESS).any():
+        raise FormatError(f"array 'stress_{s}': expected numbers from {trellis.LEAST_STRESS} to {trellis.MOST_STRESS}")
+    return stress
 
 
 def _loaded_tables(state: State, s: int) -> trellis.Tables:

@@ -103,11 +103,11 @@ def _encode_row(x: NDArray[np.float32], code: dict[str, Any]) -> NDArray[np.uint
 
 def _step_costs(x: NDArray[np.float32], code: dict[str, Any]) -> list[NDArray[np.int64]]:
     """The costs (256,) of each step, saturated; indices have their bits reversed."""
-    grid = np.asarray(code["costs"], dtype=np.int64).reshape(-1, _LEVELS, 256)
+    costs = np.asarray(code["costs"], dtype=np.int64).reshape(-1, _LEVELS, 256)
     means, inverses = (np.asarray(code[name], dtype=np.float32) for name in ("means", "inverses"))
     scaled = np.fmax((x[code["columns"]] - means) * inverses, np.float32(-512))  # a NaN (infinity times 0) becomes -512
     levels = np.rint(np.minimum(scaled, np.float32(511))).astype(int) + 512
-    rows = [grid[table, level] for table, level in zip(code["tables"], levels, strict=True)]
+    rows = [costs[grid, level] for grid, level in zip(code["grids"], levels, strict=True)]
     firsts = code["firsts"]
     return [np.minimum(sum(rows[firsts[t] : firsts[t + 1]], np.zeros(256, np.int64)), 255) for t in range(len(firsts) - 1)]
 
