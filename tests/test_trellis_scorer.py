@@ -53,7 +53,7 @@ def test_scores_are_the_distances_of_decoded_rows(quantizer: Any, metric: str) -
     scorer, scale = quantizer.scorer(QUERIES, metric), size(QUERIES, decoded, metric)
     assert (np.abs(scorer.scores(codes) - wanted) <= 5e-5 * scale).all()
     if scorer.rough is not None:
-        assert (np.abs(scorer.rough(codes) - wanted) <= 5e-2 * scale).all()
+        assert (np.abs(scorer.rough(codes) - wanted) <= 7e-2 * scale).all()
 
 
 @pytest.mark.parametrize("metric", METRICS)
