@@ -74,6 +74,21 @@ def test_scores_are_distances_to_the_reconstructions(metric: str) -> None:
     assert np.abs(scores - exact).max() < 2e-3 * np.abs(exact).max()
 
 
+def test_inner_products_have_the_passes_of_what_is_inside() -> None:
+    quantizer = scaled(9).fit(X)
+    codes, queries = quantizer.encode(NEW[:200]), NEW[200:220]
+    scorer = quantizer.scorer(queries, "ip")
+    exact, rough = scorer.scores(codes), scorer.rough(codes)
+    lengths = np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(quantizer.decode(codes), axis=1)
+    assert np.abs(rough - exact).max() > 0 and (np.abs(rough - exact) <= 0.07 * lengths).all()
+    chosen = np.arange(60).reshape(20, 3)
+    np.testing.assert_allclose(scorer.refine(codes[chosen]), np.take_along_axis(exact, chosen, axis=1), rtol=1e-4, atol=1e-3)
+    some = np.array([3, 17])
+    np.testing.assert_array_equal(scorer.take(some).rough(codes), rough[some])
+    plain = cw.ScaledQuantizer(cw.ProductQuantizer(4, bits=4)).fit(X).scorer(queries, "ip")
+    assert plain.rough is None and plain.take is None
+
+
 def test_weights_repeat_rows() -> None:
     mass = RNG.integers(0, 3, 500).astype(np.float32)
     once, often = (cw.ScaledQuantizer(cw.TrellisQuantizer(2.0)) for _ in range(2))

@@ -12,7 +12,7 @@ Source: Wainwright & Simoncelli 2000, "Scale mixtures of Gaussians" (data as a G
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -166,14 +166,9 @@ class ScaledQuantizer(Quantizer):
 
         if self.quantizer.estimates:
             return super()._scorer(queries, metric)  # scores of its own estimates are no inner products of reconstructions
-        inner = self.quantizer.scorer(queries, "ip")
         along = lane_dot(queries, self.mean[None]).astype(np.float32)
-
-        def products(codes: U8) -> F32:
-            scores: F32 = inner.scores(np.ascontiguousarray(codes[:, 1:]))
-            return np.asarray(scores * self.levels[codes[:, 0]] - along[:, None], np.float32)
-
-        return SumScorer(products, self._decode, queries, metric)
+        products = ScaledScorer(self.quantizer.scorer(queries, "ip"), self.levels, along)
+        return products if metric == "ip" else SumScorer(products.scores, self._decode, queries, metric)
 
     def _state(self) -> State:
         inner = {f"quantizer.{key}": a for key, a in self.quantizer.state().items()}
@@ -187,3 +182,51 @@ class ScaledQuantizer(Quantizer):
         if (spread <= 0).any() or levels[0] < 0 or (np.diff(levels) < 0).any():
             raise FormatError("expected spreads above 0 and levels of at least 0 that rise")
         self._set(mean, spread, levels)
+
+
+class ScaledScorer:
+    """Inner products with rows over a scale, ``-<q, x̂> = -s <q, ŷ> - <q, mean>``, in as many passes as the inner scorer has.
+
+    Other distances need norms of reconstructions, which cost more than a first pass saves; an index with side data needs none.
+
+    Parameters
+    ----------
+    inner : object
+        Scorer of the scaled rows, for "ip".
+    levels : ndarray (256,) float32
+    along : ndarray (q,) float32
+        Inner products of the queries with the mean.
+    """
+
+    metric = "ip"
+
+    def __init__(self, inner: Any, levels: F32, along: F32) -> None:
+        self._inner, self._levels, self._along = inner, levels, along
+
+    @property
+    def rough(self) -> Callable[[U8], F32] | None:
+        """The first pass, where the inner scorer has one; then `refine` works too."""
+        return None if getattr(self._inner, "rough", None) is None else self._rough
+
+    @property
+    def take(self) -> Callable[[NDArray[np.int64]], ScaledScorer] | None:
+        """Gives the scorer of some of the queries, by number, where the inner scorer does."""
+        return None if getattr(self._inner, "take", None) is None else self._take
+
+    def scores(self, codes: U8) -> F32:
+        """Distances float32 (q, n) of `codes` (n, code_size)."""
+        return self._finished(self._inner.scores, codes)
+
+    def refine(self, codes: U8) -> F32:
+        """Distances float32 (q, c) of codes (q, c, code_size): each query's own."""
+        return self._finished(self._inner.refine, codes)
+
+    def _rough(self, codes: U8) -> F32:
+        return self._finished(self._inner.rough, codes)
+
+    def _take(self, numbers: NDArray[np.int64]) -> ScaledScorer:
+        return ScaledScorer(self._inner.take(numbers), self._levels, self._along[numbers])
+
+    def _finished(self, score: Callable[[U8], F32], codes: U8) -> F32:
+        scores = score(np.ascontiguousarray(codes[..., 1:]))
+        return np.asarray(scores * self._levels[codes[..., 0]] - self._along[:, None], np.float32)
