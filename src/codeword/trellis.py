@@ -139,10 +139,12 @@ class Layout:
     def evenly(cls, columns: NDArray[np.integer], code_size: int) -> Layout:
         """The bits of `code_size` bytes for `columns`: steps of the two kinds whose rates are nearest, spread evenly.
 
-        Above 1 bit these have whole bits: where errors of both cost the same, taking turns loses less than 3 or 5 bits for two.
+        Above 1 bit these have whole bits: where errors of both cost the same, taking turns loses less than 3 or 5 bits for two. At
+        1.5 bits, 3 bits for two lose no more, and are found in half the time.
         """
         n, total = len(columns), 8 * code_size
-        kinds = sorted((kind for kind in KINDS if kind[1] == 1 or kind[0] < kind[1]), key=lambda kind: kind[0] / kind[1])
+        fit = [(w, g) for w, g in KINDS if g == 1 or w < g or ((w, g) == (3, 2) and w * n == g * total)]
+        kinds = sorted(fit, key=lambda kind: kind[0] / kind[1])
         at = max((i for i, (w, g) in enumerate(kinds) if w * n <= g * total), default=0)
         (w1, g1), (w2, g2) = kinds[at], kinds[min(at + 1, len(kinds) - 1)]
         more = min((total * g1 - w1 * n) // (w2 * g1 - w1 * g2), -(-n // g2)) if (w1, g1) != (w2, g2) and w1 * n < g1 * total else 0
