@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import warnings
 from typing import Any
 
@@ -9,9 +10,14 @@ import numpy as np
 import pytest
 
 import codeword as cw
+from codeword import embeddings
 from codeword.embeddings import PRECISIONS, quantize_embeddings
 
 X = np.random.default_rng(0).standard_normal((300, 48)).astype(np.float32)
+
+
+def test_examples_run() -> None:
+    assert doctest.testmod(embeddings).failed == 0
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
