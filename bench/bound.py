@@ -1,6 +1,6 @@
 """How far codes of i.i.d. rows are from the Shannon bound, ours beside the peers: one table of Gaussian rows, one of Laplacian ones.
 
-    python bench/bound.py [--rates 1 2 2.5 3 4] [--dimensions 128 384] [--peers "faiss PQ" "faiss EDEN" "faiss SQ"] [--docs docs]
+    python bench/bound.py [--rates 1 2 2.5 3 4] [--dimensions 128 384] [--sources Gaussian] [--peers "faiss PQ" "faiss EDEN" "faiss SQ"] [--docs docs]
 
 dB of distortion above the bound at the rate that the code really has, 8 * code_size / d, everything stored with it included, on 2,000
 fresh rows; what learns has 10,000 others. The bound of a Gaussian is ``2**(-2 rate)`` of the variance, Shannon's lower bound for
@@ -86,7 +86,7 @@ def tables(options: argparse.Namespace) -> list[str]:
         lines.append(line)
         print(line, flush=True)
 
-    for source in SOURCES:
+    for source in options.sources:
         say(f"## {source} rows\n")
         say("| d | code | " + " | ".join(f"{rate:g} bits" for rate in options.rates) + " |")
         say("|---|---|" + "---|" * len(options.rates))
@@ -100,6 +100,7 @@ def tables(options: argparse.Namespace) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rates", type=float, nargs="+", default=[1, 2, 2.5, 3, 4])
+    parser.add_argument("--sources", nargs="+", default=list(SOURCES), choices=SOURCES)
     parser.add_argument("--dimensions", type=int, nargs="+", default=[128, 384])
     parser.add_argument("--peers", nargs="*", default=["faiss PQ", "faiss EDEN", "faiss SQ"])
     parser.add_argument("--docs", help="folder for bound.md")

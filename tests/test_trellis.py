@@ -197,6 +197,9 @@ def test_bad_parameters_are_named(parameters: dict[str, Any], words: str) -> Non
         ("hash_0", np.full(8, 1, np.uint8)),
         ("values_0", np.zeros((1, 255), np.int16)),
         ("mean", np.zeros(7)),
+        ("stress_0", np.zeros(7, np.int8)),
+        ("stress_0", np.full(8, 5, np.int8)),
+        ("stress_0", np.full(8, -25, np.int8)),
     ],
 )
 def test_damaged_states_are_refused(name: str, value: np.ndarray) -> None:
