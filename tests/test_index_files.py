@@ -34,6 +34,8 @@ KINDS: dict[str, Callable[[], cw.Index]] = {
     "plain": lambda: cw.Index(SQ, factors=False).add(X),
     "estimated, lists": lambda: cw.Index(SQ, "ip", factors=True, lists=8).fit(X).add(X, ids=np.arange(3000)[::-1] * 3),
     "second code": lambda: cw.Index(SQ, "cosine", factors=False, refine=cw.ScalarQuantizer(8)).add(X),
+    "second code of parts": lambda: cw.Index(SQ, factors=False, refine=cw.Pipeline([cw.KLT()], cw.TrellisQuantizer(2.0))).add(X),
+    "second code with cells": lambda: cw.Index(SQ, factors=False, refine=cw.MixtureQuantizer(3, cw.ScalarQuantizer(2))).add(X),
     "vectors kept": lambda: cw.Index(SQ, factors=False, refine="int8", lists=4).add(X),
     "strings": lambda: cw.Index(SQ, factors=False).add(X, ids=[f"ü{i}" for i in range(3000)]),
     "calibrated": lambda: cw.Index(SQ, factors=False).fit(X).calibrate(X).add(X),

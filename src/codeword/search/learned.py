@@ -24,7 +24,7 @@ def describe(
     quantizer: Quantizer, metric: str, wanted: Wanted, model: Model | None, calibration: Calibration | None
 ) -> dict[str, Any]:
     """The header: configuration, wishes, and which parts there are."""
-    refine = wanted.refine.config() if isinstance(wanted.refine, Quantizer) else wanted.refine
+    refine = wanted.refine.clone().config() if isinstance(wanted.refine, Quantizer) else wanted.refine
     about: dict[str, Any] = {
         "metric": metric,
         "lists": wanted.lists,
@@ -107,8 +107,17 @@ def read_wanted(about: Mapping[str, Any]) -> Wanted:
     """What the user had asked for."""
     refine = about["refine"]
     if isinstance(refine, dict):
-        refine = registry.from_config({**refine, "d": None}, {}) if "d" in refine else registry.from_config(refine, {})
+        refine = registry.from_config(_unfitted(refine), {})
     return Wanted(about["lists"], about["factors"], refine, about.get("certify", False))
+
+
+def _unfitted(config: Any) -> Any:
+    """A configuration, and those of its parts, without the width that fitting gives."""
+    if isinstance(config, list):
+        return [_unfitted(part) for part in config]
+    if not isinstance(config, dict):
+        return config
+    return {key: None if key == "d" else part if key == "params" else _unfitted(part) for key, part in config.items()}
 
 
 def read_model(file: Container, about: Mapping[str, Any], quantizer: Quantizer) -> Model | None:
