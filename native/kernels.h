@@ -224,7 +224,11 @@ struct TrellisCode {
   const int16_t* values;                   // (tables, 256)
   const uint8_t* costs;                    // (grids, 1024, 256)
   const float* fill;                       // (d) what columns that no coordinate codes decode to
+  const void* reader;                      // what trellis_prepare made, the same for every ISA
 };
+// Fills `storage`, 64-byte aligned, with what decoding and trellis_dot need, and returns the bytes that takes; with
+// null it does nothing else.
+using trellis_prepare_fn = int64_t(const TrellisCode& code, void* storage);
 // Codes of n rows: the path of least metric of a Viterbi search from the state before step 0 to the same state, which
 // the first pass chooses (kernels/trellis_encode.h). With scratch null, returns the bytes of scratch it wants (64-byte
 // aligned) and does nothing else.
@@ -256,7 +260,8 @@ using trellis_scan_choose_fn = int64_t(const TrellisCode& code, const void* weig
 // returns the bytes of scratch it wants.
 using trellis_scan_fn = int64_t(const TrellisCode& code, const TrellisScan& scan, const void* chosen, int64_t queries,
                                 const uint8_t* codes, int64_t n, int32_t* sums, void* scratch);
-// sums (queries, step), columns 0 ... n - 1: of values[tables[j], index] * weights[l, j], exact. Of both 16 bits.
+// sums (queries, step), columns 0 ... n - 1: of values[tables[j], index] * weights[l, j], exact. Of both 16 bits;
+// weights are at least -32767.
 using trellis_dot_fn = int64_t(const TrellisCode& code, const uint8_t* codes, int64_t n, const int16_t* weights,
                                int64_t queries, int64_t* sums, int64_t step, void* scratch);
 // Additive codes: a row is an offset plus one codeword of each of m codebooks. All in units of `scale`, a power of two

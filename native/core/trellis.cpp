@@ -69,7 +69,12 @@ Trellis::Trellis(Arrays arrays, int window, int warm) : arrays_(std::move(arrays
            .scales = a.scales.data(),
            .values = a.values.data(),
            .costs = a.costs.data(),
-           .fill = a.fill.data()};
+           .fill = a.fill.data(),
+           .reader = nullptr};
+  const Kernels& table = kernels();
+  reader_ = allocate_aligned(table.trellis_prepare(code_, nullptr));
+  table.trellis_prepare(code_, reader_.get());
+  code_.reader = reader_.get();
 }
 
 void Trellis::encode(const float* x, int64_t n, uint8_t* codes) const {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/codebooks.h"
 #include "kernels.h"
 
 namespace codeword {
@@ -35,6 +36,7 @@ class Trellis {
  private:
   Arrays arrays_;
   TrellisCode code_;
+  AlignedBytes reader_;
 };
 
 }  // namespace codeword

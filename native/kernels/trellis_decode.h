@@ -164,11 +164,28 @@ inline void finish_block(const TrellisCode& code, int64_t first, bool consecutiv
   for (int64_t i = 0; i < kTrellisBlock; ++i) x[code.columns[first + i]] = rows[i];
 }
 
-int64_t trellis_decode(const TrellisCode& code, const uint8_t* codes, int64_t n, float* x, void* scratch) {
+int64_t trellis_prepare(const TrellisCode& code, void* storage) {
+  const int64_t head = round_up(int64_t(sizeof(TrellisReader)), 64);
   TrellisReader r;
-  const int64_t bytes = carve_reader(code, scratch, r);
-  if (!scratch) return bytes;
+  const int64_t bytes = head + carve_reader(code, storage ? static_cast<char*>(storage) + head : nullptr, r);
+  if (!storage) return bytes;
   fill_reader(code, r);
+  *static_cast<TrellisReader*>(storage) = r;
+  return bytes;
+}
+
+// What was prepared, with bytes of a code that are the caller's own.
+inline int64_t reader_bytes(const TrellisCode& code) { return round_up(code.code_size + 80, 64); }
+inline TrellisReader reader_of(const TrellisCode& code, void* scratch) {
+  TrellisReader r = *static_cast<const TrellisReader*>(code.reader);
+  r.bytes = static_cast<uint8_t*>(scratch);
+  __builtin_memset(r.bytes, 0, code.code_size + 80);
+  return r;
+}
+
+int64_t trellis_decode(const TrellisCode& code, const uint8_t* codes, int64_t n, float* x, void* scratch) {
+  if (!scratch) return reader_bytes(code);
+  const TrellisReader r = reader_of(code, scratch);
   const int64_t size = code.code_size, blocks = code.coordinates / kTrellisBlock;
   for (int64_t i = 0; i < n; ++i, codes += size, x += code.d) {
     read_code(code, codes, r.bytes);
@@ -182,5 +199,5 @@ int64_t trellis_decode(const TrellisCode& code, const uint8_t* codes, int64_t n,
       x[code.columns[j]] = static_cast<float>(trellis_value(code, r, j)) * code.scales[j] + code.means[j];
     }
   }
-  return bytes;
+  return reader_bytes(code);
 }

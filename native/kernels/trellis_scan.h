@@ -373,23 +373,40 @@ int64_t trellis_scan(const TrellisCode& code, const TrellisScan& scan, const voi
   return carver.used;
 }
 
+// The sum of values * weights (n), exact: of every lane the sums modulo 2^32 and of upper halves, of pairs of products
+// that are moved to 0 ... 2^32 - 1 (both products at their most negative do not occur: weights are at least -32767).
+CODEWORD_INLINE int64_t dot_wide(const int16_t* values, const int16_t* weights, int64_t n) {
+  constexpr int64_t kHalves = 2 * kLanes;
+  alignas(64) uint32_t whole[kLanes], high[kLanes];
+  Words low = zero_words(), upper = zero_words();
+  const Words middle = low_to_high(splat_halves(-32768));
+  int64_t j = 0;
+  for (; j + kHalves <= n; j += kHalves) {
+    const Words both = dot_halves(middle, load_words(values + j), load_words(weights + j));
+    low = add(low, both);
+    upper = add(upper, high_to_low(both));
+  }
+  store_words(whole, low);
+  store_words(high, upper);
+  int64_t sum = -(j / kHalves * kLanes << 31);
+  for (int64_t l = 0; l < kLanes; ++l) sum += int64_t(high[l]) * 65536 + (whole[l] - (high[l] << 16));
+  for (; j < n; ++j) sum += int32_t(values[j]) * int32_t(weights[j]);
+  return sum;
+}
+
 int64_t trellis_dot(const TrellisCode& code, const uint8_t* codes, int64_t n, const int16_t* weights, int64_t queries,
                     int64_t* sums, int64_t step, void* scratch) {
-  TrellisReader r;
-  const int64_t bytes = carve_reader(code, scratch, r);
-  if (!scratch) return bytes + code.coordinates * int64_t(sizeof(int16_t)) + 64;
-  int16_t* values = reinterpret_cast<int16_t*>(static_cast<char*>(scratch) + round_up(bytes, 64));
-  fill_reader(code, r);
+  const int64_t bytes = reader_bytes(code) + code.coordinates * int64_t(sizeof(int16_t)) + 64;
+  if (!scratch) return bytes;
+  const TrellisReader r = reader_of(code, scratch);
+  int16_t* values = reinterpret_cast<int16_t*>(static_cast<char*>(scratch) + reader_bytes(code));
   const int64_t blocks = code.coordinates / kTrellisBlock;
   for (int64_t i = 0; i < n; ++i) {
     read_code(code, codes + i * code.code_size, r.bytes);
     for (int64_t b = 0; b < blocks; ++b) block_values(code, r, b * kTrellisBlock, values + b * kTrellisBlock);
     for (int64_t j = blocks * kTrellisBlock; j < code.coordinates; ++j) values[j] = trellis_value(code, r, j);
     for (int64_t l = 0; l < queries; ++l) {
-      const int16_t* w = weights + l * code.coordinates;
-      int64_t sum = 0;
-      for (int64_t j = 0; j < code.coordinates; ++j) sum += int32_t(values[j]) * int32_t(w[j]);
-      sums[l * step + i] = sum;
+      sums[l * step + i] = dot_wide(values, weights + l * code.coordinates, code.coordinates);
     }
   }
   return bytes;

@@ -54,8 +54,20 @@ struct Example {
             scales.data(),
             values.data(),
             costs.data(),
-            fill.data()};
+            fill.data(),
+            nullptr};
   }
+
+  // Once the values are what they should be.
+  void prepare() {
+    reader.resize(kernels().trellis_prepare(code, nullptr) / 8 + 8);
+    void* storage = reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(reader.data()) + 63) / 64 * 64);
+    kernels().trellis_prepare(code, storage);
+    code.reader = storage;
+  }
+
+ private:
+  std::vector<uint64_t> reader;
 };
 
 int reversed(int value, int width) {
@@ -151,7 +163,8 @@ std::vector<float> decode(const TrellisCode& code, const std::vector<uint8_t>& b
 }
 
 void check_example(int window, int width, int warm, int64_t steps) {
-  const Example example(window, width, warm, steps);
+  Example example(window, width, warm, steps);
+  example.prepare();
   const TrellisCode& code = example.code;
   const int64_t n = 6;
   const std::vector<float> x = random_floats(n * code.d, static_cast<uint32_t>(steps));
@@ -185,6 +198,7 @@ void check_scans(int width, int64_t steps, int64_t queries, int merged) {
     const int index = first & 64 && count > 1 ? first ^ 66 : first;
     values[i] = static_cast<uint8_t>((example.values[i] = static_cast<int16_t>(index * 37 % 256)));
   }
+  example.prepare();
   const std::vector<int8_t> weights = random_integers<int8_t>(queries * d, 2);
   const std::vector<int16_t> wide = random_integers<int16_t>(queries * d, 3);
   std::vector<int32_t> order;
@@ -237,6 +251,8 @@ TEST(trellis_scan) {
     for (int64_t queries : {1, 3, 32}) check_scans(width, 104, queries, width % 4);
   }
 }
+
+TEST(trellis_prepare) { check_scans(4, 72, 2, 0); }
 
 TEST(trellis_scan_prepare) { check_scans(3, 24, 1, 0); }
 

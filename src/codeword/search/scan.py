@@ -27,6 +27,7 @@ _FEW_QUERIES = 4
 _SCORES_A_BLOCK = 1 << 20
 _SMALLEST_BLOCK = 4096
 CANDIDATES = (3, 32)  # as many times k, and so many more, that a first pass hands on
+_SPARE = 96  # of many candidates for a last stage so many more are enough
 _CANDIDATES_A_BATCH = 1 << 18
 
 
@@ -200,7 +201,8 @@ def nearest(
     probes : Probes, optional
         Lists that each query looks into, with at least min(k, view.n) rows; None: all.
     by_number : bool
-        Return the rows' numbers in the view instead of ids; equal distances then go by number.
+        Return the rows' numbers in the view instead of ids, for a last stage; equal distances then go by number, and of large k no
+        more than k + 96 are scored again.
 
     Returns
     -------
@@ -218,7 +220,7 @@ def nearest(
     counters = Counters(np.zeros(q, np.int64), np.zeros(q, np.int64), np.zeros(q, np.int64))
     if not found.names.size:
         return found, counters
-    wanted = min(view.n, CANDIDATES[0] * k + CANDIDATES[1])
+    wanted = min(view.n, CANDIDATES[0] * k + CANDIDATES[1], k + _SPARE if by_number else view.n)
     step = min(_QUERIES_A_BATCH if probes is None else _QUERIES_BY_LIST, max(32, _CANDIDATES_A_BATCH // wanted))
     with runtime.Progress("search", q * view.n, "distances") as progress:
         for first in range(0, q, step):
