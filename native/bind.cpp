@@ -25,4 +25,5 @@ NB_MODULE(_native, m) {
   codeword::bind_scan(m);
   codeword::bind_signs(m);
   codeword::bind_trellis(m);
+  codeword::bind_packed(m);  // names classes of the one before
 }

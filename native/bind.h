@@ -46,6 +46,7 @@ void bind_ids(nb::module_& m);
 void bind_lattice(nb::module_& m);
 void bind_levels(nb::module_& m);
 void bind_lists(nb::module_& m);
+void bind_packed(nb::module_& m);
 void bind_pairwise(nb::module_& m);
 void bind_trellis(nb::module_& m);
 void bind_scan(nb::module_& m);

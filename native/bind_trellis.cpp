@@ -83,6 +83,23 @@ void make_tables(TrellisTables* self, const Trellis& code, const Vector<const ui
   new (self) TrellisTables(code, copied(values), copied(periods), copied(order), copied(rise));
 }
 
+Matrix<float> gather(const Trellis& self, const Cube<const uint8_t>& codes, const Vector<const int64_t>& numbers,
+                     int64_t tile, int64_t columns) {
+  check_width(codes.shape(2), self.code_size(), "codes");
+  const auto blocks = static_cast<int64_t>(codes.shape(1)), n = static_cast<int64_t>(numbers.size());
+  if (tile < 1 || self.code().coordinates % tile || columns < 1 || columns > blocks * tile) {
+    throw std::invalid_argument("columns must be from 1 to those of codes, tiles of the width of codes");
+  }
+  const int64_t rows = static_cast<int64_t>(codes.shape(0)) * (self.code().coordinates / tile);
+  for (int64_t i = 0; i < n; ++i) {
+    if (numbers(i) < 0 || numbers(i) >= rows) throw std::invalid_argument("numbers must be rows of codes");
+  }
+  Matrix<float> x = make_matrix<float>(n, columns);
+  nb::gil_scoped_release release;
+  self.gather({codes.data(), blocks, tile, columns}, numbers.data(), n, x.data());
+  return x;
+}
+
 void make_queries(TrellisQueries* self, const TrellisTables& tables, const Matrix<const int8_t>& weights,
                   const Vector<const float>& scale, const Vector<const float>& bias) {
   check_width(weights.shape(1), tables.coordinates(), "weights");
@@ -112,6 +129,9 @@ void bind_trellis(nb::module_& m) {
       .def_prop_ro("code_size", &Trellis::code_size)
       .def("encode", &encode, "x"_a.noconvert(), "Codes (n, code_size) uint8 of rows (n, d) float32.")
       .def("decode", &decode, "codes"_a.noconvert(), "Rows (n, d) float32 of codes (n, code_size) uint8.")
+      .def("gather", &gather, "codes"_a.noconvert(), "numbers"_a.noconvert(), "tile"_a, "columns"_a,
+           "Rows `numbers` (n) int64 of the matrix whose pieces, `tile` columns wide, are codes (bands, blocks, "
+           "code_size): (n, columns) float32.")
       .def("dot", &dot, "codes"_a.noconvert(), "weights"_a.noconvert(),
            "Sums (q, n) int64 of values * weights over the coordinates of codes (n, code_size), weights (q, "
            "coordinates).")

@@ -264,6 +264,53 @@ using trellis_scan_fn = int64_t(const TrellisCode& code, const TrellisScan& scan
 // weights are at least -32767.
 using trellis_dot_fn = int64_t(const TrellisCode& code, const uint8_t* codes, int64_t n, const int16_t* weights,
                                int64_t queries, int64_t* sums, int64_t step, void* scratch);
+
+// A rotation of rows of d floats (codeword.transforms.rotation): steps of a permutation, row[j] = row[permutation[j]],
+// where there is one, and windows, each multiplied by its signs and then Walsh-Hadamard transformed.
+struct RotationWindow {
+  int64_t start, length;  // length: 2^p
+  const float* signs;     // (length)
+};
+struct RotationStep {
+  const int32_t* permutation;  // (d) or null
+  int64_t windows;
+  RotationWindow window[2];
+};
+struct RotationPlan {
+  int64_t d, steps;
+  const RotationStep* steps_of;  // (steps)
+};
+// Rotates rows (n, d) in place, or back. With scratch null, returns the bytes of scratch it wants.
+using rotate_rows_fn = int64_t(const RotationPlan& plan, float* rows, int64_t n, bool inverse, void* scratch);
+// bytes (n, stride), stride >= d: x / scale rounded to the nearest, ties to even, and 0 from column d on; scales (n):
+// the largest |x| of the row / 127, NaN where not all are finite; sums (n) of the bytes.
+using round_rows_fn = void(const float* x, int64_t n, int64_t d, int8_t* bytes, int64_t stride, float* scales,
+                           int32_t* sums);
+
+// A matrix whose pieces, `height` rows by four columns, are trellis codes of 4 * height coordinates, row by row: levels
+// are values[tables[j], index].
+struct TrellisMatrix {
+  const uint8_t* values;  // (tables, 256)
+  uint8_t periods[2];     // as of TrellisScan
+  void* prepared;         // what trellis_multiply_prepare made
+};
+constexpr int64_t kMatrixHeight = 128, kMatrixQueries = 192;  // the most
+// sums (queries, step) += x (queries, stride) int8 times the levels of `blocks` pieces side by side, modulo 2^32; four
+// columns of x each. Two bytes before the codes and 64 after them are read, and x up to a multiple of 16 rows and of 64
+// columns, to no effect.
+struct MatrixTask {
+  const uint8_t* codes;
+  int64_t blocks, queries;
+  const int8_t* x;
+  int64_t stride;
+  int32_t* sums;
+  int64_t step;
+};
+// As the functions of TrellisScan.
+using trellis_multiply_prepare_fn = int64_t(const TrellisCode& code, TrellisMatrix& matrix, void* storage);
+using trellis_multiply_fn = int64_t(const TrellisCode& code, const TrellisMatrix& matrix, const MatrixTask& task,
+                                    void* scratch);
+
 // Additive codes: a row is an offset plus one codeword of each of m codebooks. All in units of `scale`, a power of two
 // that makes the longest codeword's norm about 1. Products 2 <y, c> are those of y and c rounded to int16, each in
 // units of a power of two that makes its norm (c: the longest of its codebook) at most 2^15, so that sums stay below

@@ -52,19 +52,3 @@ def test_refuses_float64_and_read_only_rows() -> None:
     for bad in (rows, np.zeros((2, 4))):
         with pytest.raises(TypeError):
             _native.hadamard(bad)
-
-
-@pytest.mark.parametrize(("d", "start", "length"), [(1, 0, 1), (3, 1, 2), (96, 32, 64), (384, 128, 256), (256, 0, 256)])
-@pytest.mark.parametrize("first", [True, False])
-def test_windows_with_signs_equal_twin_bit_for_bit(isa: str, d: int, start: int, length: int, first: bool) -> None:
-    rows, signs = random_rows(5, d), random_rows(1, length)[0]
-    expected, part = rows.copy(), rows[:, start : start + length]
-    expected[:, start : start + length] = reference.hadamard(part * signs) if first else reference.hadamard(part) * signs
-    _native.hadamard_signed(rows, start, signs, first)
-    assert rows.tobytes() == expected.tobytes()
-
-
-@pytest.mark.parametrize(("start", "length"), [(-1, 4), (5, 4), (0, 16), (2**62, 4), (0, 3), (0, 0)])
-def test_refuses_windows_that_are_no_columns(start: int, length: int) -> None:
-    with pytest.raises(ValueError):
-        _native.hadamard_signed(np.zeros((2, 8), np.float32), start, np.ones(length, np.float32), True)

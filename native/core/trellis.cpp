@@ -75,6 +75,38 @@ Trellis::Trellis(Arrays arrays, int window, int warm) : arrays_(std::move(arrays
   reader_ = allocate_aligned(table.trellis_prepare(code_, nullptr));
   table.trellis_prepare(code_, reader_.get());
   code_.reader = reader_.get();
+  ends_.resize(a.columns.size());
+  int32_t end = 0;
+  for (size_t t = 0; t < a.widths.size(); ++t) {
+    end += a.widths[t];
+    std::fill(ends_.begin() + a.firsts[t], ends_.begin() + a.firsts[t + 1], end);
+  }
+}
+
+// Coordinate j of a code, by itself.
+float Trellis::value(const uint8_t* code, int64_t j) const {
+  const int64_t size = code_.code_size, first = ends_[j] - 16, byte = (first + 8 * size) / 8 - size;
+  uint32_t bits = 0;
+  for (int64_t i = 0; i < 3; ++i) {
+    const int64_t at = byte + i, turns = at < 0 ? at + 2 * size : at;
+    bits |= static_cast<uint32_t>(code[turns % size]) << (8 * i);
+  }
+  bits >>= first & 7;
+  const uint32_t index = (bits >> 8 & 255) ^ code_.folds[bits & 255];
+  return static_cast<float>(code_.values[code_.tables[j] * 256 + index]) * code_.scales[j] + code_.means[j];
+}
+
+void Trellis::gather(const Grid& grid, const int64_t* numbers, int64_t n, float* x) const {
+  const int64_t height = code_.coordinates / grid.tile;
+  parallel_rows(n, rows_per_chunk(16 * grid.columns), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const uint8_t* code = grid.codes + numbers[i] / height * grid.blocks * code_.code_size;
+      const int64_t first = numbers[i] % height * grid.tile;
+      for (int64_t j = 0; j < grid.columns; ++j) {
+        x[i * grid.columns + j] = value(code + j / grid.tile * code_.code_size, first + j % grid.tile);
+      }
+    }
+  });
 }
 
 void Trellis::encode(const float* x, int64_t n, uint8_t* codes) const {

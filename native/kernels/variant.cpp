@@ -50,6 +50,7 @@ namespace {
 #include "orbits.h"
 #include "pairwise.h"
 #include "products.h"
+#include "rotate.h"
 #include "scan.h"
 #include "signs.h"
 #include "topk.h"
@@ -57,6 +58,8 @@ namespace {
 #include "trellis_encode.h"
 #include "trellis_look_up.h"
 #include "trellis_scan.h"
+
+#include "trellis_multiply.h"
 
 }  // namespace
 

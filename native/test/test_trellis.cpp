@@ -242,6 +242,46 @@ void check_scans(int width, int64_t steps, int64_t queries, int merged) {
   }
 }
 
+// Products with pieces of `height` rows and four columns; see check_scans.
+void check_products(int width, int64_t height, int64_t queries, int merged) {
+  Example example(9, width, 0, 4 * height);
+  const TrellisCode& code = example.code;
+  const int64_t blocks = 5, size = code.code_size, stride = 64;
+  if (code.coordinates != 4 * height) return;
+  example.scales.assign(code.d, 1.0f);
+  example.means.assign(code.d, 0.0f);
+  for (int32_t j = 0; j < code.d; ++j) example.columns[j] = j;
+  std::vector<uint8_t> codes = random_integers<uint8_t>(2 + blocks * size + 64, 1), values(512);
+  for (int i = 0; i < 512; ++i) {
+    const int first = i & 16 && merged > 0 ? i ^ 17 : i, index = first & 64 && merged > 1 ? first ^ 66 : first;
+    values[i] = static_cast<uint8_t>((example.values[i] = static_cast<int16_t>(index * 37 % 256)));
+  }
+  TrellisMatrix matrix = {
+      values.data(), {static_cast<uint8_t>(merged > 0 ? 17 : 0), static_cast<uint8_t>(merged > 1 ? 66 : 0)}, nullptr};
+  const auto memory = [](std::vector<uint64_t>& v, int64_t bytes) {
+    v.resize(bytes / 8 + 8);
+    return reinterpret_cast<void*>((reinterpret_cast<uintptr_t>(v.data()) + 63) / 64 * 64);
+  };
+  std::vector<uint64_t> storage, scratch;
+  kernels().trellis_multiply_prepare(code, matrix,
+                                     memory(storage, kernels().trellis_multiply_prepare(code, matrix, nullptr)));
+  const std::vector<int8_t> x = random_integers<int8_t>((queries + 31) / 32 * 32 * stride, 2);
+  std::vector<int32_t> sums(queries * height, 7);
+  const int64_t room = kernels().trellis_multiply(code, matrix, {}, nullptr);
+  kernels().trellis_multiply(code, matrix, {codes.data() + 2, blocks, queries, x.data(), stride, sums.data(), height},
+                             memory(scratch, room));
+  std::vector<int64_t> expected(queries * height, 7);
+  for (int64_t b = 0; b < blocks; ++b) {
+    const uint8_t* piece = &codes[2 + b * size];
+    const std::vector<float> levels = decode(code, std::vector<uint8_t>(piece, piece + size));
+    for (int64_t i = 0; i < 4 * height * queries; ++i) {
+      const int64_t j = i % (4 * height), l = i / (4 * height);
+      expected[l * height + j / 4] += static_cast<int64_t>(levels[j]) * x[l * stride + 4 * b + j % 4];
+    }
+  }
+  for (int64_t i = 0; i < queries * height; ++i) CHECK(sums[i] == expected[i]);
+}
+
 }  // namespace
 
 TEST(trellis_dot) { check_scans(2, 96, 5, 0); }
@@ -259,6 +299,17 @@ TEST(trellis_scan_prepare) { check_scans(3, 24, 1, 0); }
 TEST(trellis_scan_weights) { check_scans(2, 40, 1, 0); }
 
 TEST(trellis_scan_choose) { check_scans(2, 40, 19, 0); }
+
+TEST(trellis_multiply) {
+  for (int width = 1; width <= 6; ++width) {
+    for (int64_t queries : {1, 2, 3, 20}) check_products(width, 100, queries, (width + 1) % 3);
+  }
+  for (int64_t queries : {1, 2, 7}) {
+    for (int merged = 0; merged < 3; ++merged) check_products(2, 24, queries, merged);
+  }
+}
+
+TEST(trellis_multiply_prepare) { check_products(3, 16, 1, 1); }
 
 TEST(trellis_encode) {
   for (int width = 1; width <= 6; ++width) {

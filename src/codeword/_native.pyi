@@ -152,11 +152,6 @@ def hadamard(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), or
     Walsh-Hadamard transform of the rows of a (n, 2^p) float32 array, in place, unnormalised.
     """
 
-def hadamard_signed(rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], start: int, signs: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], signs_first: bool) -> None:
-    """
-    The same of the columns from `start` on that `signs` (2^p) has, which are multiplied by it before or after.
-    """
-
 class IdTable:
     """
     Which row has an id: a hash table of row numbers beside an array of ids (n) int64.
@@ -374,6 +369,11 @@ class Trellis:
     def decode(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
         """Rows (n, d) float32 of codes (n, code_size) uint8."""
 
+    def gather(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], numbers: Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C', device='cpu', writable=False)], tile: int, columns: int) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
+        """
+        Rows `numbers` (n) int64 of the matrix whose pieces, `tile` columns wide, are codes (bands, blocks, code_size): (n, columns) float32.
+        """
+
     def dot(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)], weights: Annotated[NDArray[numpy.int16], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.int64], dict(shape=(None, None), order='C', device='cpu')]:
         """
         Sums (q, n) int64 of values * weights over the coordinates of codes (n, code_size), weights (q, coordinates).
@@ -398,3 +398,37 @@ class TrellisQueries(RowScorer):
 
     def scan(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
         """sum * scale + bias (q, n) float32 of codes (n, code_size)."""
+
+def round_rows(x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> tuple[Annotated[NDArray[numpy.int8], dict(shape=(None, None), order='C', device='cpu')], Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu')], Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu')]]:
+    """
+    Rows (n, d) float32 as int8 (n, d), scales (n) float32 and sums (n) int32.
+    """
+
+class Rotation:
+    """A random rotation of rows: see RotationPlan in kernels.h."""
+
+    def __init__(self, d: int) -> None: ...
+
+    def append(self, permutation: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None, windows: Sequence[tuple[int, Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)]]]) -> None:
+        """
+        Adds a step: permutation (d) int32 or None, at most two windows of a start and signs (2^p) float32.
+        """
+
+    def rotate(self, rows: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')], inverse: bool) -> None:
+        """Rotates rows (n, d) float32 in place, or back."""
+
+class PackedMatrix:
+    """A matrix of trellis codes that is multiplied with as it is."""
+
+    def __init__(self, trellis: Trellis, values: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], periods: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)], rows: int, columns: int) -> None:
+        """values (tables * 256), periods (2): see TrellisMatrix in kernels.h."""
+
+    def sums(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], x: Annotated[NDArray[numpy.int8], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> Annotated[NDArray[numpy.int32], dict(shape=(None, None), order='C', device='cpu')]:
+        """
+        x (n, columns) int8 times (level - 128) of codes (bands, blocks, code_size), (n, rows) int32 modulo 2^32.
+        """
+
+    def multiply(self, codes: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, None), order='C', device='cpu', writable=False)], x: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)], input: Rotation | None, output: Rotation | None, unit: float, factors: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)] | None) -> Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu')]:
+        """
+        x (n, columns) float32 rotated, rounded to bytes, multiplied, times unit, rotated back, times factors: (n, rows) float32.
+        """

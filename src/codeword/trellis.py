@@ -92,6 +92,17 @@ def shipped(window: int) -> Tables:
         return Tables(window, *(arrays[f"{name}_{window}"] for name in ("columns", "values", "weights", "distortions")))
 
 
+@functools.cache
+def byte_tables() -> Tables:
+    """Tables for a window of 12 bits whose values are bytes times one step a kind, up to 4 bits.
+
+    They are equal under periods (exclusive ors of the index), so that 64 rows up to 2 bits and 128 at 3 are all that
+    there is to look up. Against `shipped` this costs 0 to .03 dB up to 3 bits and .07 at 4.
+    """
+    with np.load(_FILE, allow_pickle=False) as arrays:
+        return Tables(12, *(arrays[f"{name}_bytes"] for name in ("columns", "values", "weights", "distortions")))
+
+
 def costs(values: I16, rate: float, group: int, weight: float) -> U8:
     """Cost (1024, 256) uint8 of each index for each level of a coordinate, indices with their bits reversed.
 

@@ -28,6 +28,8 @@ from codeword.reference.rows import lane_sqdist as lane_sqdist
 from codeword.reference.rows import pairwise_dot as pairwise_dot
 from codeword.reference.rows import pairwise_sqdist as pairwise_sqdist
 from codeword.reference.rows import products as products
+from codeword.reference.rows import rotate_rows as rotate_rows
+from codeword.reference.rows import round_rows as round_rows
 from codeword.reference.scans import below as below
 from codeword.reference.scans import nearest_even as nearest_even
 from codeword.reference.scans import nearest_sorted as nearest_sorted
@@ -44,5 +46,7 @@ from codeword.reference.signs import sign_codes as sign_codes
 from codeword.reference.trellis import trellis_decode as trellis_decode
 from codeword.reference.trellis import trellis_dot as trellis_dot
 from codeword.reference.trellis import trellis_encode as trellis_encode
+from codeword.reference.trellis import trellis_multiply as trellis_multiply
+from codeword.reference.trellis import trellis_multiply_prepare as trellis_multiply_prepare
 from codeword.reference.trellis import trellis_scan as trellis_scan
 from codeword.reference.trellis import trellis_scan_prepare as trellis_scan_prepare

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -231,3 +231,41 @@ def hadamard(x: ArrayLike) -> NDArray[np.float32]:
         rows = np.stack([low + high, low - high], axis=2).reshape(n, length)
         distance *= 2
     return rows
+
+
+def rotate_rows(
+    rows: ArrayLike, steps: Sequence[tuple[ArrayLike | None, Sequence[tuple[int, ArrayLike]]]], inverse: bool = False
+) -> NDArray[np.float32]:
+    """Rows (n, d) after steps of a permutation (d,) or None and windows, each a start and signs (2^p,).
+
+    Examples
+    --------
+    >>> rotate_rows([[1, 2, 3]], [([2, 0, 1], [(1, [1, -1])])])
+    array([[ 3., -1.,  3.]], dtype=float32)
+    """
+    out = np.array(rows, np.float32)
+    for permutation, windows in reversed(steps) if inverse else steps:
+        if permutation is not None and not inverse:
+            out = out[:, np.asarray(permutation)]
+        for start, signs in reversed(windows) if inverse else windows:
+            s = np.asarray(signs, np.float32)
+            part = out[:, start : start + len(s)]
+            out[:, start : start + len(s)] = hadamard(part) * s if inverse else hadamard(part * s)
+        if permutation is not None and inverse:
+            out = out[:, np.argsort(np.asarray(permutation))]
+    return out
+
+
+def round_rows(x: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.int32]]:
+    """Finite rows (n, d) float32 as bytes, in units of their largest / 127; the units (n,) and the sums (n,) of the bytes.
+
+    Examples
+    --------
+    >>> round_rows([[1, -0.5]])[0]
+    array([[127, -64]], dtype=int8)
+    """
+    X = np.asarray(x, np.float32)
+    most = np.abs(X).max(axis=1, initial=0)
+    inverse = np.divide(np.float32(127), most, out=np.zeros_like(most), where=most >= 2.0**-100)
+    bytes_ = np.rint(X * inverse[:, None]).astype(np.int8)
+    return bytes_, most * np.float32(1 / 127), bytes_.sum(axis=1, dtype=np.int32)

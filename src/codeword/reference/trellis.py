@@ -67,6 +67,21 @@ def trellis_scan_prepare(weights: ArrayLike, rise: ArrayLike) -> NDArray[np.int6
     return np.asarray(W << np.asarray(rise, np.int64)[np.arange(W.shape[1]) // 64])
 
 
+def trellis_multiply_prepare(codes: ArrayLike, code: dict[str, Any], values: ArrayLike) -> NDArray[np.int64]:
+    """Levels (bands * height, 4 * blocks), ``value - 128``, of the pieces of codes (bands, blocks, code_size), `values` uint8."""
+    C = np.asarray(codes, np.uint8)
+    bands, blocks, size = C.shape
+    pieces = _looked_up(C.reshape(-1, size), code, values) - 128
+    height = pieces.shape[1] // 4
+    return np.asarray(pieces.reshape(bands, blocks, height, 4).transpose(0, 2, 1, 3).reshape(bands * height, 4 * blocks))
+
+
+def trellis_multiply(levels: ArrayLike, x: ArrayLike) -> NDArray[np.int32]:
+    """int8 `x` (n, columns) times `levels` (rows, columns), transposed, modulo 2**32: (n, rows)."""
+    sums = np.asarray(x, np.int64) @ np.asarray(levels, np.int64).T
+    return np.asarray(sums.astype(np.uint64).astype(np.uint32).view(np.int32))
+
+
 def trellis_dot(codes: ArrayLike, code: dict[str, Any], weights: ArrayLike) -> NDArray[np.int64]:
     """Inner products (q, n) of int16 `weights` (q, coordinates) with the values of codes, exact."""
     return np.asarray(np.asarray(weights, np.int64) @ _looked_up(np.asarray(codes, np.uint8), code, code["values"]).T)

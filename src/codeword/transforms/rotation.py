@@ -13,7 +13,7 @@ a Haar rotation, at d = 16 a third more. With two windows it is under 2 % from d
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from codeword.sources import Rows
 from codeword.training.passes import Job
 
 _STREAM = 0x726F7461746500  # "rotate": one stream of keys for each round, up to 255
-_BLOCK_ELEMENTS = 1 << 16
 _FEW_DIMENSIONS = 64
 _MAX_ROUNDS = 16
 
@@ -68,7 +67,7 @@ class Rotation(Transform):
         return self._inverse(Y.astype(np.float32))
 
     def _fit(self, X: NDArray[Any], weight: F32 | None) -> None:
-        self._steps(X.shape[1])
+        self.native(X.shape[1])
         if X.dtype == np.float64:
             checks.narrow(X, "X")
         self.d_out = X.shape[1]
@@ -77,62 +76,48 @@ class Rotation(Transform):
         return []
 
     def _learned(self, rows: Rows, results: list[Any]) -> None:
-        self._steps(rows.d)
+        self.native(rows.d)
         self.d_out = rows.d
 
     def _forward(self, X: NDArray[Any]) -> F32:
         if X.dtype == np.float64 and len(X):
             checks.check_range(X, "X")
-        out = np.array(X, np.float32, order="C")
-        for block in _blocks(out):
-            for step in self._steps(X.shape[1]):
-                if step.permutation is not None:
-                    block[:] = np.take(block, step.permutation, axis=1)
-                for start, signs in step.windows:
-                    _native.hadamard_signed(block, start, signs, True)
-        return out
+        return self._rotated(X, inverse=False)
 
     def _inverse(self, Y: F32) -> F32:
-        out = np.array(Y, np.float32, order="C")
-        for block in _blocks(out):
-            for step in reversed(self._steps(Y.shape[1])):
-                for start, signs in reversed(step.windows):
-                    _native.hadamard_signed(block, start, signs, False)
-                if step.permutation is not None:
-                    block[:] = np.take(block, np.argsort(step.permutation), axis=1)
+        return self._rotated(Y, inverse=True)
+
+    def _rotated(self, X: NDArray[Any], inverse: bool) -> F32:
+        out = np.array(X, np.float32, order="C")
+        self.native(X.shape[1]).rotate(out, inverse)
         return out
 
     def _load(self, state: Any) -> None:
         assert self.d is not None
-        self._steps(self.d)
+        self.native(self.d)
         self.d_out = self.d
 
-    def _steps(self, d: int) -> tuple[_Round, ...]:
+    def native(self, d: int) -> _native.Rotation:
+        """The rotation of d coordinates as native code has it."""
         seed = checks.integer(self.seed, "seed", 0, 2**63 - 1)
         usual = 3 if d >= _FEW_DIMENSIONS else 4
         rounds = usual if self.rounds is None else checks.integer(self.rounds, "rounds", 1, _MAX_ROUNDS)
-        return _rounds(seed, rounds, d)
+        return _made(seed, rounds, d)
 
 
-class _Round(NamedTuple):
-    """A permutation of the d coordinates (None: as they are), then windows: first coordinate, signed scale (length,) float32."""
-
-    permutation: NDArray[np.int64] | None
-    windows: list[tuple[int, F32]]
-
-
-@lru_cache(maxsize=16)
-def _rounds(seed: int, rounds: int, d: int) -> tuple[_Round, ...]:
-    made = []
+@lru_cache(maxsize=64)
+def _made(seed: int, rounds: int, d: int) -> _native.Rotation:
+    """Rounds of a permutation of the d coordinates, but for the first, and windows with a signed scale (length,) each."""
+    made = _native.Rotation(d)
     for r in range(rounds):
         bits = keys.bits64(seed, _STREAM + r, np.arange(3 * d)).reshape(3, d)
-        permutation = np.argsort(bits[2], kind="stable") if r else None
+        permutation = np.argsort(bits[2], kind="stable").astype(np.int32) if r else None
         windows = []
         for (start, length), own in zip(_windows(d), bits[:2], strict=False):
             scale = np.float32(length**-0.5)
             windows.append((start, np.where(own[:length] >> np.uint64(63), -scale, scale).astype(np.float32)))
-        made.append(_Round(permutation, windows))
-    return tuple(made)
+        made.append(permutation, windows)
+    return made
 
 
 def _windows(d: int) -> list[tuple[int, int]]:
@@ -143,9 +128,3 @@ def _windows(d: int) -> list[tuple[int, int]]:
     if d == 1:
         return [(0, 1)]
     return [(0, d), (d // 4, d // 2 if d != 8 else 2)]  # half of 8 keeps all entries on a lattice; two do not
-
-
-def _blocks(A: F32) -> list[F32]:
-    """Views of some rows each, small enough for the second-level cache."""
-    step = max(4, _BLOCK_ELEMENTS // A.shape[1])
-    return [A[start : start + step] for start in range(0, len(A), step)]
