@@ -3,7 +3,7 @@
     python bench/nn.py minilm --bits 2 2.5 3        STS-B dev Spearman on the pairs that do not calibrate
     python bench/nn.py resnet20 resnet56 --bits 2 3   CIFAR-10 accuracy on the JPEGs that do not calibrate
     python bench/nn.py stories --bits 2 3 4          perplexity of the stories that do not calibrate
-    python bench/nn.py speed                         MiniLM from codes against float32, CPU time
+    python bench/nn.py speed                         the kernel and MiniLM from codes against float32, CPU time (nn_speed.py)
 
 One thread. Contenders are written here from their papers: GPTQ (Frantar et al. 2022; groups of 64, grid fixed beforehand, most important columns
 first), HQQ (Badri & Shaji 2023; groups of 64), NF4 (Dettmers et al. 2023; blocks of 64), RTN (groups of 64), palette (k-means of a tensor's weights). Bits
@@ -33,6 +33,7 @@ from nn_models import (
     load_stories,
     sampled_loss,
 )
+from nn_speed import speed
 from torch import nn
 
 import codeword as cw
@@ -183,24 +184,6 @@ def task_of(name: str) -> Task:
         return Task(load_stories(), tales.calibration(), tales.perplexity, ("head",))
     cifar = Cifar()
     return Task(load_resnet(int(name[6:])), cifar.calibration(), cifar.accuracy, ("conv1", "linear"), sampled_loss)
-
-
-def speed() -> None:
-    """MiniLM from 2-bit codes against float32."""
-    sts = Sts()
-    model = load_minilm()
-    packed = compress(model, 2.0).model
-    for batch in (1, 32):
-        ids = [i for _, i in sts.batches([s for pair in sts.pairs[:64] for s in pair], batch)][: 64 // batch]
-        seconds = {}
-        with torch.inference_mode():
-            for _ in range(2):
-                for label, m in (("float32", model), ("codes", packed)):
-                    start = time.process_time()
-                    for i in ids:
-                        m(i)
-                    seconds[label] = min(seconds.get(label, 9e9), (time.process_time() - start) / len(ids))
-        print(f"MiniLM batch {batch}: float32 {1e3 * seconds['float32']:.1f} ms, codes {1e3 * seconds['codes']:.1f} ms", flush=True)
 
 
 def main() -> None:

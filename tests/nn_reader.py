@@ -36,7 +36,7 @@ def weight(tensors: dict[str, np.ndarray], about: dict[str, Any], name: str) -> 
     codes = tensors[f"{name}.codes"]
     prefix = f"codeword.tables.{w['method']}.{w['bits']:g}."
     tables = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-    decode = {"trellis": trellis, "product": codebook, "scalar": codebook}[w["method"]]
+    decode = {"trellis": trellis, "trellis8": trellis, "product": codebook, "scalar": codebook}[w["method"]]
     pieces = decode(codes.reshape(-1, codes.shape[2]), height * tile, w["bits"], tables)
     grid = pieces.reshape(bands, -1, height, tile).transpose(0, 2, 1, 3).reshape(bands * height, -1)
     matrix = unrotate(np.ascontiguousarray(grid[:rows, :columns], np.float32), w["seed"])

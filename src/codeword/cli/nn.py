@@ -22,7 +22,9 @@ def compress(
     source: Source,
     output: common.Output,
     bits: Annotated[float, typer.Option("--bits", "-b", metavar="BITS", help="Bits a weight.")] = 3.0,
-    method: Annotated[str, typer.Option("--method", metavar="NAME", help="trellis, lattice, product or scalar.")] = "trellis",
+    method: Annotated[
+        str, typer.Option("--method", metavar="NAME", help="trellis8, trellis, lattice, product or scalar.")
+    ] = "trellis8",
     layer: Annotated[
         list[str] | None,
         typer.Option(

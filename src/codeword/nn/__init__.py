@@ -9,14 +9,18 @@ from importlib.util import find_spec
 
 if find_spec("torch") is None:
     raise ModuleNotFoundError("codeword.nn needs PyTorch: pip install 'codeword[nn]'", name="torch")
+if find_spec("safetensors") is None:
+    raise ModuleNotFoundError("codeword.nn needs safetensors: pip install 'codeword[nn]'", name="safetensors")
 
 from codeword.nn.compress import Compressed as Compressed
 from codeword.nn.compress import compress as compress
 from codeword.nn.file import load as load
+from codeword.nn.kv import KVCodec as KVCodec
 from codeword.nn.modules import VQConv as VQConv
 from codeword.nn.modules import VQConvTranspose as VQConvTranspose
 from codeword.nn.modules import VQEmbedding as VQEmbedding
 from codeword.nn.modules import VQLinear as VQLinear
+from codeword.nn.modules import set_activations as set_activations
 from codeword.nn.report import LayerReport as LayerReport
 from codeword.nn.report import Report as Report
 from codeword.nn.tensors import compress_file as compress_file

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from statistics import NormalDist
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,8 +71,25 @@ class Codec(ABC):
         """What a reader without this package needs to decode."""
 
 
+class Levels(NamedTuple):
+    """A trellis code in byte arithmetic: a value is nearly (`level` - 128) times `unit`.
+
+    Attributes
+    ----------
+    levels : ndarray (tables * 256,) uint8
+        Of each index of the tables.
+    periods : ndarray (2,) uint8
+        Exclusive ors of an index that change no level; 0 where there are none.
+    unit : float
+    """
+
+    levels: U8
+    periods: U8
+    unit: float
+
+
 class TrellisCodec(Codec):
-    """Tail-biting trellis codes with a window of 12 bits (docs/trellis.md): the least distortion."""
+    """Tail-biting trellis codes with a window of 12 bits (docs/trellis.md), values of 16 bits."""
 
     method = "trellis"
     rates = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
@@ -90,21 +107,50 @@ class TrellisCodec(Codec):
         return trellis.Layout(np.array(steps, np.int32), np.arange(width, dtype=np.int32))
 
     def encode(self, X: F32) -> U8:
-        return self._coder(X.shape[1]).encode(X)
+        return self.coder(X.shape[1]).encode(X)
 
     def decode(self, codes_: U8, width: int) -> F32:
-        return self._coder(width).decode(codes_)
+        return self.coder(width).decode(codes_)
 
     def tables(self) -> dict[str, NDArray[Any]]:
-        shipped = trellis.shipped(_WINDOW)
+        made = self._tables()
         used = np.unique(self.layout(512).tables)
-        return {"folds": shipped.folds, "numbers": used, "values": shipped.values[used]}
+        return {"folds": made.folds, "numbers": used, "values": made.values[used]}
 
-    def _coder(self, width: int) -> _native.Trellis:
+    def matrix(self, rows: int, columns: int, width: int) -> tuple[_native.PackedMatrix, float]:
+        """What multiplies with a matrix of pieces of `width` coordinates, four columns each, and its unit."""
+        found = self.levels
+        return _native.PackedMatrix(self.coder(width), found.levels, found.periods, rows, columns), found.unit
+
+    @functools.cached_property
+    def levels(self) -> Levels:
+        """Values rounded to bytes: exact for `ByteTrellisCodec` up to 4 bits, elsewhere within half a unit."""
+        values = self._tables().values[np.unique(self.layout(512).tables)].astype(np.int64)
+        step = -(-int(np.abs(values).max()) // 127)
+        levels = np.rint(values / step).astype(np.int64)
+        index = np.arange(256)
+        periods = [p for p in range(1, 256) if np.array_equal(levels, levels[:, index ^ p])]
+        chosen = np.array([*periods[:2], 0, 0][:2], np.uint8)
+        return Levels((levels + 128).astype(np.uint8).ravel(), chosen, step / trellis.UNIT)
+
+    def coder(self, width: int) -> _native.Trellis:
+        """The native coder of pieces of `width` coordinates."""
         if width not in self._coders:
             ones = np.ones(width)
-            self._coders[width] = trellis.coder(trellis.shipped(_WINDOW), self.layout(width), 0 * ones, ones, _WARM)
+            self._coders[width] = trellis.coder(self._tables(), self.layout(width), 0 * ones, ones, _WARM)
         return self._coders[width]
+
+    def _tables(self) -> trellis.Tables:
+        return trellis.shipped(_WINDOW)
+
+
+class ByteTrellisCodec(TrellisCodec):
+    """The same with values of 8 bits up to 4 bits a coordinate, few of them at low rates: the quickest to multiply with."""
+
+    method = "trellis8"
+
+    def _tables(self) -> trellis.Tables:
+        return trellis.byte_tables()
 
 
 class LatticeCodec(Codec):
@@ -112,6 +158,10 @@ class LatticeCodec(Codec):
 
     method = "lattice"
     rates = (1.0, 2.0, 3.0, 4.0)
+
+    def __init__(self, bits: float) -> None:
+        super().__init__(bits)
+        self._coders: dict[int, _native.Lattice] = {}
 
     def code_size(self, width: int) -> int:
         return int(self.bits) * -(-width // lattice.BLOCK)
@@ -128,9 +178,11 @@ class LatticeCodec(Codec):
         return {"steps": made.steps} | {f"{name}.{s}": a for name, stages in parts.items() for s, a in enumerate(stages)}
 
     def _coder(self, width: int) -> _native.Lattice:
-        bits = int(self.bits)
-        scale = np.full(-(-width // lattice.BLOCK), lattice.BEST_SCALE[bits] / lattice.UNIT)
-        return lattice.tables(bits).coder(np.zeros(width), scale)
+        if width not in self._coders:
+            bits = int(self.bits)
+            scale = np.full(-(-width // lattice.BLOCK), lattice.BEST_SCALE[bits] / lattice.UNIT)
+            self._coders[width] = lattice.tables(bits).coder(np.zeros(width), scale)
+        return self._coders[width]
 
 
 class CodebookCodec(Codec):
@@ -204,7 +256,7 @@ class ScalarCodec(CodebookCodec):
         return levels.astype(np.float32)[:, None]
 
 
-_CODECS: dict[str, type[Codec]] = {c.method: c for c in (TrellisCodec, LatticeCodec, ProductCodec, ScalarCodec)}
+_CODECS: dict[str, type[Codec]] = {c.method: c for c in (ByteTrellisCodec, TrellisCodec, LatticeCodec, ProductCodec, ScalarCodec)}
 METHODS = tuple(_CODECS)
 
 

@@ -76,7 +76,7 @@ def compress(
     bits: float = 2.5,
     *,
     calibration: Iterable[Any] | None = None,
-    method: str = "trellis",
+    method: str = "trellis8",
     layers: dict[str, float | None] | None = None,
     target: dict[str, Any] | None = None,
     loss: Callable[[Any], Tensor] | None = None,
@@ -94,7 +94,7 @@ def compress(
         100 to 500 samples in batches, each a tensor, a tuple of positional or a dict of keyword arguments of the model. Errors are then
         weighted by what they do to its outputs, made good by what is yet to be rounded, and bits go where they gain most. Without it all
         weights matter alike.
-    method : {"trellis", "lattice", "product", "scalar"}
+    method : {"trellis8", "trellis", "lattice", "product", "scalar"}
         The codec: least error, ten times as fast to encode, simplest vector code, plain levels.
     layers : dict of str to float or None, optional
         Bits of layers by name, in which ``*`` stands for any part: None leaves them alone. The first that fits counts.

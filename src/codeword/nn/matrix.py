@@ -99,7 +99,7 @@ class Packed:
 
 
 def pack(
-    W: F32, bits: float, *, method: str = "trellis", importance: Importance | None = None, both: bool = True, seed: int = 0
+    W: F32, bits: float, *, method: str = "trellis8", importance: Importance | None = None, both: bool = True, seed: int = 0
 ) -> Packed:
     """Codes of a matrix.
 

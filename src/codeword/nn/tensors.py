@@ -37,7 +37,7 @@ def compress_file(
     target: str,
     bits: float = 3.0,
     *,
-    method: str = "trellis",
+    method: str = "trellis8",
     layers: dict[str, float | None] | None = None,
     seed: int = 0,
 ) -> Report:
