@@ -48,5 +48,8 @@ from codeword.reference.trellis import trellis_dot as trellis_dot
 from codeword.reference.trellis import trellis_encode as trellis_encode
 from codeword.reference.trellis import trellis_multiply as trellis_multiply
 from codeword.reference.trellis import trellis_multiply_prepare as trellis_multiply_prepare
+from codeword.reference.trellis import trellis_prepare as trellis_prepare
 from codeword.reference.trellis import trellis_scan as trellis_scan
+from codeword.reference.trellis import trellis_scan_choose as trellis_scan_choose
 from codeword.reference.trellis import trellis_scan_prepare as trellis_scan_prepare
+from codeword.reference.trellis import trellis_scan_weights as trellis_scan_weights

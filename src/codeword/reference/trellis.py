@@ -34,13 +34,23 @@ def _looked_up(codes: NDArray[np.uint8], code: dict[str, Any], values: ArrayLike
     bits = np.unpackbits(codes, axis=1, bitorder="little").astype(np.int64)
     V = np.asarray(values, dtype=np.int64).ravel()
     out = np.zeros((len(codes), len(code["columns"])), np.int64)
-    for t, end in enumerate(np.cumsum(code["widths"], dtype=np.int64)):
+    for j, end in enumerate(trellis_prepare(code)):
         newest = [bits[:, (end - 8 + b) % bits.shape[1]] << b for b in range(8)]
         older = [bits[:, (end - 16 + b) % bits.shape[1]] << b for b in range(8)]
         index = sum(newest) ^ np.asarray(code["folds"], dtype=np.int64)[sum(older)]
-        for j in range(code["firsts"][t], code["firsts"][t + 1]):
-            out[:, j] = V[256 * int(code["tables"][j]) + index]
+        out[:, j] = V[256 * int(code["tables"][j]) + index]
     return out
+
+
+def trellis_prepare(code: dict[str, Any]) -> NDArray[np.int64]:
+    """Where in a code the bits end (coordinates,) that each coordinate is looked up by: the 16 before that, around the front.
+
+    Examples
+    --------
+    >>> trellis_prepare(dict(widths=[2, 3], firsts=[0, 1, 3]))
+    array([2, 5, 5])
+    """
+    return np.repeat(np.cumsum(code["widths"], dtype=np.int64), np.diff(code["firsts"]))
 
 
 def trellis_scan(
@@ -50,21 +60,44 @@ def trellis_scan(
 
     `values` (tables * 256) uint8, `weights` (q, coordinates) int8, `rise` (blocks).
     """
-    looked_up = _looked_up(np.asarray(codes, np.uint8), code, values) - 128
-    sums = looked_up @ trellis_scan_prepare(weights, rise).T
+    looked_up = _looked_up(np.asarray(codes, np.uint8), code, trellis_scan_prepare(values))
+    sums = looked_up @ trellis_scan_weights(weights, rise).T
     return np.asarray(sums.astype(np.uint64).astype(np.uint32).view(np.int32))
 
 
-def trellis_scan_prepare(weights: ArrayLike, rise: ArrayLike) -> NDArray[np.int64]:
+def trellis_scan_prepare(values: ArrayLike) -> NDArray[np.int64]:
+    """What 8-bit `values` of tables stand for.
+
+    Examples
+    --------
+    >>> trellis_scan_prepare([0, 128, 255])
+    array([-128,    0,  127])
+    """
+    return np.asarray(values, np.int64) - 128
+
+
+def trellis_scan_weights(weights: ArrayLike, rise: ArrayLike) -> NDArray[np.int64]:
     """Weights (q, coordinates) times the power of two of their block.
 
     Examples
     --------
-    >>> trellis_scan_prepare([[3] * 65], [2, 0])[0, 62:]
+    >>> trellis_scan_weights([[3] * 65], [2, 0])[0, 62:]
     array([12, 12,  3])
     """
     W = np.asarray(weights, np.int64)
     return np.asarray(W << np.asarray(rise, np.int64)[np.arange(W.shape[1]) // 64])
+
+
+def trellis_scan_choose(weights: ArrayLike, which: ArrayLike) -> NDArray[np.int64]:
+    """The weights of the queries `which`.
+
+    Examples
+    --------
+    >>> trellis_scan_choose([[1, 2], [3, 4], [5, 6]], [2, 0])
+    array([[5, 6],
+           [1, 2]])
+    """
+    return np.asarray(np.asarray(weights, np.int64)[np.asarray(which)])
 
 
 def trellis_multiply_prepare(codes: ArrayLike, code: dict[str, Any], values: ArrayLike) -> NDArray[np.int64]:
