@@ -51,7 +51,7 @@ void round_rows(const float* x, int64_t n, int64_t d, int8_t* bytes, int64_t str
     const float most = lane_max(largest), inverse = most >= 0x1p-100f ? 127 / most : 0.0f;
     scales[i] = finite == kAll ? most * (1.0f / 127) : __builtin_nanf("");
     int32_t sum = 0;
-    for (int64_t j = 0; j < d; j += kStep) {
+    for (int64_t j = 0; j < stride; j += kStep) {
       Words rounded[4];
       for (int64_t v = 0; v < 4; ++v) {
         const int64_t at = j + v * kLanes;
