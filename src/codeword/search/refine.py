@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from codeword import _native
 from codeword.base import F32, U8, Quantizer, State, array
 from codeword.errors import FormatError
 from codeword.exact import distances_of_pairs
@@ -27,7 +28,7 @@ from codeword.training.moments import ColumnMoments
 F64 = NDArray[np.float64]
 DTYPES = ("float32", "float16", "int8")
 CANDIDATES = (16, 64)  # as many times k, and so many more, that are looked at
-_QUERIES_AT_ONCE = 32
+_FEWEST_QUERIES, _MOST_QUERIES, _BYTES_AT_ONCE = 16, 256, 1 << 24  # that are scored together
 _ERRORS = 1.5
 _LONGEST = 1e4
 _TAIL = 0.998  # of the errors is what reach covers on either side
@@ -213,18 +214,16 @@ def refined(refiner: Refiner, view: View, queries: NDArray[Any], near: Nearest, 
     Only candidates whose errors, if they are as large as any, could bring them among the k nearest are scored.
     """
     found, scored = Nearest.empty(len(queries), k), np.zeros(len(queries), np.int64)
-    for first in range(0, len(queries), _QUERIES_AT_ONCE):
-        part = slice(first, first + _QUERIES_AT_ONCE)
+    step = min(_MOST_QUERIES, max(_FEWEST_QUERIES, _BYTES_AT_ONCE // max(1, refiner.row_bytes * near.names.shape[1])))
+    for first in range(0, len(queries), step):
+        part = slice(first, first + step)
         Q, numbers, distances = queries[part], near.names[part], near.distances[part]
         limit = distances[:, k - 1] + _ERRORS * refiner.reach * units(refiner.metric, Q, distances[:, k - 1])
         inside = distances <= limit[:, None]
         scored[part] = inside.sum(1)
         c = int(scored[part].max())
         again = np.where(inside[:, :c], refiner.distances(view, Q, numbers[:, :c]), np.float32(np.inf))
-        ids = view.ids_at(numbers[:, :c])
-        order = np.lexsort((ids, again), axis=1)[:, :k]
-        found.names[part] = np.take_along_axis(ids, order, axis=1)
-        found.distances[part] = np.take_along_axis(again, order, axis=1)
+        found.distances[part], found.names[part] = _native.nearest_of(again, view.ids_at(numbers[:, :c]), k)
     return found, scored
 
 
