@@ -54,7 +54,7 @@ void NearestPools::sorted(float* distances, int64_t* names) {
     const auto size = static_cast<int64_t>(pool.rows.size());
     for (int64_t i = 0; i < k_; ++i) {
       distances[l * k_ + i] = i < size ? pool.rows[static_cast<size_t>(i)].distance : kInfinity;
-      names[l * k_ + i] = i < size ? pool.rows[static_cast<size_t>(i)].name : kNoName;
+      names[l * k_ + i] = i < size ? pool.rows[static_cast<size_t>(i)].id : kNoName;
     }
   });
 }

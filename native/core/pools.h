@@ -2,13 +2,14 @@
 //
 //   offer(query, distances of rows) ... --> sorted lists
 //
-// A pool takes more than k rows and is cut down to the k nearest when it is full, which takes a fraction of the time
-// that a heap does. Equal distances go to the lower name, so what is left depends on nothing but what was offered.
+// A pool takes more than k rows and is cut down to the k nearest when it is full. Equal distances go to the lower name, so what is left depends on nothing but what was offered.
 #pragma once
 
 #include <cstdint>
 #include <mutex>
 #include <vector>
+
+#include "core/topk.h"
 
 namespace codeword {
 
@@ -28,16 +29,9 @@ class NearestPools {
   void sorted(float* distances, int64_t* names);
 
  private:
-  struct Row {
-    float distance;
-    int64_t name;
-    bool operator<(const Row& other) const {
-      return distance < other.distance || (distance == other.distance && name < other.name);
-    }
-  };
   struct Pool {
     std::mutex lock;
-    std::vector<Row> rows;
+    std::vector<Neighbour> rows;
     float limit;  // no row farther than that is among the k nearest
   };
   void cut(Pool& pool) const;

@@ -16,14 +16,6 @@ constexpr int64_t kFiltered = 512;        // rows a call of the filter
 constexpr int64_t kRowsAPiece = 1 << 15;  // where there are few queries, pieces of rows run side by side
 constexpr int64_t kManyQueries = 16;
 
-struct Neighbour {
-  float distance;
-  int64_t id;
-  bool operator<(const Neighbour& other) const {
-    return distance < other.distance || (distance == other.distance && id < other.id);
-  }
-};
-
 // One list: a binary heap in two arrays, the farthest first.
 struct List {
   float* distances;

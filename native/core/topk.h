@@ -6,6 +6,15 @@
 
 namespace codeword {
 
+// A row near a query; the order is total.
+struct Neighbour {
+  float distance;
+  int64_t id;
+  bool operator<(const Neighbour& other) const {
+    return distance < other.distance || (distance == other.distance && id < other.id);
+  }
+};
+
 // One list a query: k distances and ids as a heap with the farthest on top; places not taken yet are (infinity, 2^63 -
 // 1).
 struct NearestLists {
