@@ -2,7 +2,8 @@
 //
 //   offer(query, distances of rows) ... --> sorted lists
 //
-// A pool takes more than k rows and is cut down to the k nearest when it is full. Equal distances go to the lower name, so what is left depends on nothing but what was offered.
+// A pool takes more than k rows and is cut down to the k nearest when it is full. Equal distances go to the lower name,
+// so what is left depends on nothing but what was offered.
 #pragma once
 
 #include <cstdint>
